@@ -9,6 +9,8 @@ export interface Row {
     interval: number;
     group: Scalar[];
     values: (number | null)[];
+    /** The values of all groups, where `group` has them as one text. */
+    key?: Scalar[];
 }
 export interface Cube {
     shape: "cube";

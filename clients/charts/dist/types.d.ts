@@ -21,6 +21,8 @@ export interface IndexAxis {
     timezone?: string | null;
     values?: Scalar[];
     names?: string[];
+    /** The values of the groups that each index stands for; null of the sum of what is not shown. */
+    keys?: (Scalar[] | null)[];
     /** Which index is the sum of what is not shown. */
     other?: number;
 }
@@ -69,6 +71,7 @@ export interface FunnelStep {
     value: number | null;
     optional?: boolean;
     inverted?: boolean;
+    key?: Scalar[] | null;
 }
 export interface Column {
     name: string;
@@ -80,6 +83,8 @@ export interface Column {
 export interface Cells {
     columns: Column[];
     rows: unknown[][];
+    /** Of each row the values of its groups, and of `select_unique` the value. */
+    keys?: Scalar[][];
 }
 export interface Description {
     version: 1;

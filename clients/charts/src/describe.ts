@@ -172,10 +172,11 @@ function timeAxis(cube: Cube, job: Job): IndexAxis {
 function categories(cube: Cube, job: Job): { axis: IndexAxis; keys: string[] } {
   const { settings } = job;
   const name = cube.groups[0];
-  const found = new Map<string, { value: Scalar; sum: number; at: number }>();
+  const found = new Map<string, { value: Scalar; sum: number; at: number; key: Scalar[] }>();
   for (const row of cube.rows) {
     const key = JSON.stringify(row.group[0]);
-    const one = found.get(key) ?? { value: row.group[0], sum: 0, at: found.size };
+    const whole = row.key ?? [row.group[0]];
+    const one = found.get(key) ?? { value: row.group[0], sum: 0, at: found.size, key: whole };
     one.sum += total(row.values.slice(0, 1));
     found.set(key, one);
   }
@@ -203,6 +204,7 @@ function categories(cube: Cube, job: Job): { axis: IndexAxis; keys: string[] } {
       name: settings.names[name] ?? name,
       values: list.map((one) => one.value),
       names: list.map((one) => label(one.value)),
+      keys: list.map((one) => one.key),
     },
   };
 }
@@ -263,6 +265,7 @@ function joined(cube: Cube, job: Job): Cube {
   const rows = cube.rows.map((row) => ({
     ...row,
     group: [row.group.map((one) => nameOf(one, job.settings)).join(" · ")],
+    key: row.group,
   }));
   return { ...cube, groups: [cube.groups.join(" · ")], rows };
 }
@@ -319,6 +322,7 @@ function trimCategories({ x, series }: Matrix, limit: number, adds: boolean, job
       ...x,
       values: [...kept.map((index) => x.values![index]), ...(other ? [name] : [])],
       names: [...kept.map((index) => x.names![index]), ...(other ? [name] : [])],
+      ...(x.keys ? { keys: [...kept.map((index) => x.keys![index]), ...(other ? [null] : [])] } : {}),
       ...(other ? { other: kept.length } : {}),
     },
     series: series.map((one) => ({
@@ -662,7 +666,11 @@ function steps(cube: Cube, job: Job): Description {
     ...rest,
     x: null,
     series: [],
-    steps: names.map((name, index) => ({ name, value: series[0]?.values[index] ?? null })),
+    steps: names.map((name, index) => ({
+      name,
+      value: series[0]?.values[index] ?? null,
+      ...(x?.keys ? { key: x.keys[index] } : {}),
+    })),
   };
 }
 
@@ -693,7 +701,8 @@ function longTable(cube: Cube, job: Job, y: ValueAxis): Description {
     })),
   ];
   const rows = cube.rows.map((row) => [...row.group.map((one) => cellOf(one, settings)), ...row.values]);
-  return { ...base(job, "table"), y, table: { columns, rows }, empty: rows.length === 0 };
+  const keys = cube.rows.map((row) => row.group);
+  return { ...base(job, "table"), y, table: { columns, rows, keys }, empty: rows.length === 0 };
 }
 
 function described(job: Job): Description {

@@ -52,7 +52,7 @@ export function listCells(lists: Lists, query: Json, names: Record<string, strin
   for (const group of lists.groups) columns.push({ name: names[group] ?? group, kind: "text" });
   const target = typeof query.target_property === "string" ? query.target_property : "";
   columns.push({ name: names.result ?? (target || words.value), kind: "text" });
-  return { columns, rows: lists.rows };
+  return { columns, rows: lists.rows, keys: lists.rows.map((row) => row.slice(lists.intervals ? 1 : 0)) };
 }
 
 function funnelCells(description: Description, words: Words): Cells {

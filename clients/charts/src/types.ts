@@ -37,6 +37,8 @@ export interface IndexAxis {
   timezone?: string | null;
   values?: Scalar[];
   names?: string[];
+  /** The values of the groups that each index stands for; null of the sum of what is not shown. */
+  keys?: (Scalar[] | null)[];
   /** Which index is the sum of what is not shown. */
   other?: number;
 }
@@ -90,6 +92,7 @@ export interface FunnelStep {
   value: number | null;
   optional?: boolean;
   inverted?: boolean;
+  key?: Scalar[] | null;
 }
 
 export interface Column {
@@ -103,6 +106,8 @@ export interface Column {
 export interface Cells {
   columns: Column[];
   rows: unknown[][];
+  /** Of each row the values of its groups, and of `select_unique` the value. */
+  keys?: Scalar[][];
 }
 
 export interface Description {

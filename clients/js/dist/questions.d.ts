@@ -10,11 +10,20 @@ export type Timeframe = string | {
     end?: string;
 };
 export type Timezone = string | number;
-export type Operator = "eq" | "ne" | "lt" | "lte" | "gt" | "gte" | "exists" | "in" | "contains" | "not_contains" | "within" | "regex";
+export type Operator = "eq" | "ne" | "lt" | "lte" | "gt" | "gte" | "exists" | "in" | "contains" | "not_contains" | "within" | "regex" | "in_group";
 export type Filter = {
     property_name: string;
     operator: Operator;
     property_value: unknown;
+    /** With `in_group`: as in `group_by`. */
+    buckets?: {
+        size: number;
+    };
+    ranges?: readonly {
+        from?: number;
+        to?: number;
+        label?: string;
+    }[];
 } | {
     operator: "or";
     operands: readonly Filter[];

@@ -14,7 +14,9 @@ import { Empty, Loading } from "./ui/states.tsx";
 const own = () => import("./pages/own.ts");
 const dashboards = () => import("./pages/dashboards/index.ts");
 const data = () => import("./pages/data/index.ts");
+const actors = () => import("./pages/actors/index.ts");
 const exploring = () => import("./pages/explore/index.ts");
+const ActorPage = lazy(actors, "ActorPage");
 const AccountPage = lazy(own, "AccountPage");
 const PeoplePage = lazy(own, "PeoplePage");
 const DashboardPage = lazy(dashboards, "DashboardPage");
@@ -164,6 +166,7 @@ const TITLES: Record<string, string> = {
   dashboards: "Dashboards",
   data: "Data",
   live: "Live",
+  actors: "Timeline",
 };
 
 function Page({ page, rest }: { page: string; rest: string[] }) {
@@ -176,6 +179,7 @@ function Page({ page, rest }: { page: string; rest: string[] }) {
   if (page === "saved") return <SavedPage />;
   if (page === "dashboards") return name ? <DashboardPage key={name} id={name} /> : <DashboardsPage />;
   if (page === "data") return name ? <CollectionPage key={name} name={name} /> : <DataPage />;
+  if (page === "actors") return <ActorPage property={name} />;
   if (page === "live" && name) return <LivePage key={name} name={name} />;
   return (
     <Empty title="There is no such page">

@@ -18,7 +18,7 @@ interface HeaderProps {
 }
 
 export function Header({ session, project, page, leave }: HeaderProps) {
-  const current = page === "live" ? "data" : page;
+  const current = page === "live" || page === "actors" ? "data" : page;
   return (
     <header class="bar">
       <a class="brand" href={project ? addressOf(project.id) : "/app/none"} aria-label="Acumen, to the start">

@@ -110,19 +110,20 @@ export function mayManage({ permissions }: Project): boolean {
 }
 
 /** A call of the API for accounts. Throws ApiError; who is not logged in any more is led to log in. */
-export async function call<T = void>(method: string, path: string, body?: unknown): Promise<T> {
+export async function call<T = void>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   try {
-    return await send<T>(method, path, body);
+    return await send<T>(method, path, body, signal);
   } catch (error) {
     if (isEnd(error)) ended();
     throw error;
   }
 }
 
-async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
+async function send<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   const headers: Record<string, string> = { authorization: TOKEN };
   if (body !== undefined) headers["content-type"] = "application/json";
-  const answer = await fetch(path, { method, headers, body: JSON.stringify(body) }).catch(() => {
+  const answer = await fetch(path, { method, headers, body: JSON.stringify(body), signal: signal ?? null }).catch((error: unknown) => {
+    if (signal?.aborted) throw error;
     throw new Error("The server did not answer. Is it running, and are you online?");
   });
   const text = await answer.text();

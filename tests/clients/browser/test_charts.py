@@ -1024,3 +1024,23 @@ def test_a_strict_policy_is_kept(charts: Charts, shop: Shop) -> None:
     size = page.frames[1].evaluate("document.querySelector('acumen-chart').toPNG().then((blob) => blob.size)")
     assert size > 1000
     charts.check()
+
+
+def test_a_cell_of_a_table_tells_its_groups_by_pointer_and_by_keys(charts: Charts) -> None:
+    page = charts.open(charts.chart("plans-daily"))
+    page.evaluate(HEARD)
+    root(page).get_by_label("Show as table").click()
+    cell = root(page).locator(".sheet tbody tr").nth(1).locator("td").first
+    cell.click()
+    first = root(page).locator(".sheet tbody [tabindex='0']")
+    first.focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowLeft", "Enter"):
+        page.keyboard.press(key)
+    by_pointer, by_keys = page.evaluate("heard.map(([, detail]) => detail)")
+    assert by_pointer["index"] == by_keys["index"] == 1
+    assert by_pointer["timeframe"] == by_keys["timeframe"]
+    assert by_pointer["groups"] == by_pointer["key"] and len(by_pointer["groups"]) == 1
+    # The row's name is all of the row.
+    assert by_keys["groups"] == []
+    assert by_pointer["query"]["group_by"] == ["plan"]
+    charts.check()

@@ -19,7 +19,9 @@ PAGES: dict[str, tuple[str, ...]] = {
     "data": ("data",),
     "collection": ("data", "purchases"),
     "live": ("live", "purchases"),
+    "timeline": ("actors", "user.id"),
 }
+QUERIES = {"editor": "?edit=1", "timeline": "?value=%22u0%22"}
 LONG = "Averyverylongtitlewithoutasinglespace" * 5
 
 
@@ -35,7 +37,7 @@ def furnish(visitor: Visitor, title: str = "Orders") -> None:
 
 def settled(visitor: Visitor, name: str) -> Any:
     """The page, once it stands."""
-    page = visitor.open(*PAGES[name], query="?edit=1" if name == "editor" else "")
+    page = visitor.open(*PAGES[name], query=QUERIES.get(name, ""))
     page.locator("main h1, main h2").first.wait_for(state="attached")
     page.locator("main .loading").first.wait_for(state="detached")
     if name in ("start", "explore", "dashboard", "editor"):
@@ -81,6 +83,13 @@ def test_dialogs_and_lists_are_accessible_too(visitor: Visitor) -> None:
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_role("dialog").wait_for()
+    assert serious(page) == []
+    page.keyboard.press("Escape")
+    page.locator("acumen-chart .plot").focus()
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").get_by_role("row").nth(1).get_by_role("button").click()
+    page.get_by_label("Property that names the actor").wait_for()
     assert serious(page) == []
 
 

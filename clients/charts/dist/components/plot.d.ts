@@ -20,6 +20,10 @@ export interface Selection {
         start: string;
         end: string;
     } | null;
+    /** The values of the groups, in the order asked for, and the label in a multi_analysis; null where there are others too, as in "Other". */
+    groups: Scalar[] | null;
+    /** What was asked. */
+    query?: unknown;
 }
 export interface PlotState {
     description: Description;
@@ -37,5 +41,10 @@ export declare class Plot {
     constructor(selected: (selection: Selection) => void, say: (text: string) => void);
     /** Draw it at the element's size, and give that back. */
     update(state: PlotState): string;
-    selection({ series, index }: Mark): Selection;
+    selection(mark: Mark): Selection;
 }
+/** What a mark or a cell stands for. */
+export declare function selectionOf(made: Description, { series, index }: Mark, { name, value }: {
+    name: string;
+    value: number | null;
+}): Selection;

@@ -1,14 +1,14 @@
 // <acumen-chart>: asks a question, draws the answer, and lets viewers look into it.
 import { isObject } from "../answer.ts";
 import { csvOf, describe, formatter, tableOf } from "../draw.ts";
-import type { DescribeOptions, Description, DrawOptions } from "../types.ts";
+import type { Cells, DescribeOptions, Description, DrawOptions } from "../types.ts";
 import { ask, AskError } from "./asking.ts";
 import { check, localeOf, Pacer, parsed, positive, reflect, upgrade, worded } from "./attributes.ts";
 import { anyControl, ControlBar, controlsOf, learn, permitted, type Controls } from "./controls.ts";
 import { download, el, icon, ICONS, idle, sizeOf } from "./dom.ts";
 import { exportsOf, fileName, pngOf, svgOf, type ExportKind } from "./exporting.ts";
 import { forgetWidths, isDark, measureFor, themeFor, watchScheme } from "./look.ts";
-import { colorOf, Plot, type Selection } from "./plot.ts";
+import { colorOf, Plot, selectionOf, type Selection } from "./plot.ts";
 import { passes, problemLines, problemOf, retryButton, sentence } from "./problems.ts";
 import {
   periodBefore,
@@ -424,8 +424,24 @@ export class AcumenChart extends HTMLElement {
     void this.#load({ byViewer: true });
   }
 
-  #select(detail: Selection): void {
+  #select(selection: Selection): void {
+    const { filters } = this.changes;
+    const { query } = this.#told();
+    const own = isObject(this.#answer) && isObject(this.#answer.query);
+    const all = own || !filters?.length ? query : { ...query, filters: [query.filters ?? [], filters].flat() };
+    const detail = { ...selection, query: all };
     this.dispatchEvent(new CustomEvent("select", { detail, bubbles: true, composed: true }));
+  }
+
+  /** A cell of the table is chosen as its mark is; the name of a row is all of it. */
+  #choose(made: Description, { columns, rows }: Cells, row: number, column: number): void {
+    const series = made.table ? column : column - 1;
+    const value = rows[row][column];
+    const told = {
+      name: formatter(made, this.#drawOptions()).cell(rows[row][0], columns[0]),
+      value: typeof value === "number" ? value : null,
+    };
+    this.#select(selectionOf(made, { series, index: row }, told));
   }
 
   #say(text: string): void {
@@ -669,11 +685,13 @@ export class AcumenChart extends HTMLElement {
 
   #fill(into: HTMLElement, made: Description, rows: number, sortable: boolean): void {
     const caption = this.#title || this.#texts.asTable;
-    const options = { caption, rows, sortable, texts: this.#texts };
+    const cells = tableOf(made, { words: this.#texts });
+    const choose = sortable
+      ? (row: number, column: number) => this.#choose(made, cells, row, column)
+      : undefined;
+    const options = { caption, rows, sortable, texts: this.#texts, choose };
     if (sortable) into.setAttribute("aria-label", caption);
-    into.replaceChildren(
-      tableElement(tableOf(made, { words: this.#texts }), formatter(made, this.#drawOptions()), options),
-    );
+    into.replaceChildren(tableElement(cells, formatter(made, this.#drawOptions()), options));
   }
 
   #showState(made: Description | null): void {

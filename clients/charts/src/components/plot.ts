@@ -24,6 +24,10 @@ export interface Selection {
   category: Scalar;
   value: number | null;
   timeframe: { start: string; end: string } | null;
+  /** The values of the groups, in the order asked for, and the label in a multi_analysis; null where there are others too, as in "Other". */
+  groups: Scalar[] | null;
+  /** What was asked. */
+  query?: unknown;
 }
 
 export interface PlotState {
@@ -109,21 +113,8 @@ export class Plot {
 
   // --- what a mark says
 
-  selection({ series, index }: Mark): Selection {
-    const { x, series: all, metrics, steps, gauge } = this.#shown;
-    const own = all[series];
-    const start = x?.kind === "time" && !metrics ? x.starts![index] : metrics?.[index]?.start;
-    const end = x?.kind === "time" && !metrics ? x.ends![index] : metrics?.[index]?.end;
-    const { name, value } = this.#told({ series, index });
-    return {
-      series: own?.name ?? metrics?.[index]?.name ?? "",
-      key: own?.key ?? [],
-      index,
-      name,
-      category: steps || metrics || gauge ? null : (x?.values?.[index] ?? null),
-      value,
-      timeframe: start && end ? { start, end } : null,
-    };
+  selection(mark: Mark): Selection {
+    return selectionOf(this.#shown, mark, this.#told(mark));
   }
 
   #told({ series, index }: Mark): { name: string; value: number | null; extra: string } {
@@ -343,6 +334,32 @@ export class Plot {
       ),
     ];
   }
+}
+
+/** What a mark or a cell stands for. */
+export function selectionOf(
+  made: Description,
+  { series, index }: Mark,
+  { name, value }: { name: string; value: number | null },
+): Selection {
+  const { x, series: all, metrics, steps, gauge, table } = made;
+  const own = all[series];
+  const { start, end } =
+    x?.kind === "time" && !metrics
+      ? { start: x.starts![index], end: x.ends![index] }
+      : (metrics?.[index] ?? {});
+  const key = own?.key ?? [];
+  const before = table ? table.keys?.[index] : steps ? (steps[index]?.key ?? []) : x?.keys ? x.keys[index] : [];
+  return {
+    series: own?.name ?? metrics?.[index]?.name ?? "",
+    key,
+    index,
+    name,
+    category: steps || metrics || gauge ? null : (x?.values?.[index] ?? null),
+    value,
+    timeframe: start && end ? { start, end } : null,
+    groups: before && !own?.role ? [...before, ...key] : null,
+  };
 }
 
 /** Where a mark is on the screen: of a slice, on its outer edge. */

@@ -6,7 +6,7 @@ import { schemaOf, typeName, type Property } from "../../schema.ts";
 import { Tabs } from "../../ui/tabs.tsx";
 import { Empty, Loading, Problem } from "../../ui/states.tsx";
 import { viewersZone } from "../../zones.ts";
-import { EventTable } from "./events.tsx";
+import { EventTable } from "../events/table.tsx";
 
 const EVENTS = 50;
 

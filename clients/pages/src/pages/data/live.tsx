@@ -5,7 +5,7 @@ import { useHere } from "../../context.ts";
 import { useLoaded } from "../../loading.ts";
 import { schemaOf } from "../../schema.ts";
 import { Problem } from "../../ui/states.tsx";
-import { EventTable } from "./events.tsx";
+import { EventTable } from "../events/table.tsx";
 
 const KEPT_MAX = 200;
 

@@ -12,6 +12,7 @@ import { Choice } from "../../ui/field.tsx";
 import { saveText } from "../../ui/download.ts";
 import { Tabs } from "../../ui/tabs.tsx";
 import { Loading, Problem } from "../../ui/states.tsx";
+import { BehindPanel, useChosen } from "../events/behind.tsx";
 import { addressOf, type Asked } from "./address.ts";
 import { LABELS, warningsOf } from "./faults.ts";
 import { SaveDialog } from "./save.tsx";
@@ -107,9 +108,11 @@ interface ViewsProps {
 function Views({ asked, answer, set }: ViewsProps) {
   const { project } = useHere();
   const chart = useRef<ChartElement | null>(null);
-  const ready = useCallback((made: ChartElement) => (chart.current = made), []);
+  const [drawn, setDrawn] = useState<ChartElement | null>(null);
+  const ready = useCallback((made: ChartElement) => (chart.current = made, setDrawn(made)), []);
+  const { chosen, close } = useChosen(drawn, asked.question);
   const { question, view, type } = asked;
-  const drawn = view === "chart" || view === "table";
+  const charted = view === "chart" || view === "table";
   const soft = view === "table" ? { type: "table" } : type ? { type } : {};
   const save = () => {
     const text = chart.current?.toCSV();
@@ -117,7 +120,7 @@ function Views({ asked, answer, set }: ViewsProps) {
   };
   return (
     <Tabs label="Ways to see the answer" tabs={VIEWS} chosen={view} choose={(id) => set({ view: id })}>
-      {drawn && (
+      {charted && (
         <>
           <div class="row spread tools">
             {view === "chart" ? <Choice id="type" label="Type of chart" value={type} choices={TYPES} choose={(chosen) => set({ type: chosen })} /> : <span />}
@@ -126,6 +129,9 @@ function Views({ asked, answer, set }: ViewsProps) {
             </button>
           </div>
           <Chart key={view} onReady={ready} data={answer.body} query={JSON.stringify(question)} soft={soft} title="" exports="png svg" height="420" />
+          {question!.analysis_type !== "extraction" && (
+            <p class="hint">Choose a bar, a point or a cell, by pointer or by arrow keys and Enter, to see the events behind it.</p>
+          )}
         </>
       )}
       {view === "json" && <Code text={JSON.stringify(answer.body, null, 2)} what="the answer" />}
@@ -135,6 +141,7 @@ function Views({ asked, answer, set }: ViewsProps) {
           <Snippets label="Programs that ask this" of={askSnippets(project.id, question!)} />
         </>
       )}
+      {chosen && <BehindPanel {...chosen} close={close} />}
     </Tabs>
   );
 }

@@ -1,19 +1,17 @@
-/** Events as rows; one opens to its JSON. */
+/** Events as rows; one opens to its JSON, and leads to what its actors did. */
 import type { StoredEvent } from "acumen-client";
 import { Fragment } from "preact";
 import { useState } from "preact/hooks";
+import { useHere } from "../../context.ts";
 import type { Property } from "../../schema.ts";
 import { Code } from "../../ui/code.tsx";
+import { Choice } from "../../ui/field.tsx";
 import { shownTime } from "../../zones.ts";
+import { likelyActors, shownValue, valueAt, valuesOf } from "./paths.ts";
+import { timelineAddress } from "../actors/address.ts";
 
 const COLUMNS_MAX = 5;
 const CELL_MAX = 60;
-
-function valueAt(event: StoredEvent, path: string): unknown {
-  let value: unknown = event;
-  for (const part of path.split(".")) value = (value as Record<string, unknown> | null | undefined)?.[part];
-  return value;
-}
 
 function cell(value: unknown): string {
   if (value === undefined) return "";
@@ -59,7 +57,7 @@ export function EventTable({ events, properties }: { events: StoredEvent[]; prop
                 {open === id && (
                   <tr class="opened">
                     <td colSpan={columns.length + 1}>
-                      <Code text={JSON.stringify(event, null, 2)} what="the event" />
+                      <EventDetail event={event} />
                     </td>
                   </tr>
                 )}
@@ -68,6 +66,28 @@ export function EventTable({ events, properties }: { events: StoredEvent[]; prop
           })}
         </tbody>
       </table>
+    </div>
+  );
+}
+
+/** One event whole, and the way to all events of one of its values. */
+export function EventDetail({ event }: { event: StoredEvent }) {
+  const { to } = useHere();
+  const values = valuesOf(event);
+  const [chosen, setChosen] = useState(() => likelyActors(values.map(({ path }) => path))[0] ?? values[0]?.path ?? "");
+  const found = values.find(({ path }) => path === chosen);
+  return (
+    <div class="detail">
+      <Code text={JSON.stringify(event, null, 2)} what="the event" />
+      {found && (
+        <div class="row timeline-of">
+          <Choice id={`timeline-${event.keen.id}`} label="Property that names the actor" value={chosen}
+            choices={values.map(({ path }) => [path, path] as const)} choose={setChosen} />
+          <a href={timelineAddress(to, found.path, found.value)}>
+            Timeline of {found.path} = {shownValue(found.value)}
+          </a>
+        </div>
+      )}
     </div>
   );
 }

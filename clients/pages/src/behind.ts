@@ -1,0 +1,105 @@
+/** From a number of an answer to the events that it counts: a question about the same, as an extraction. */
+import type { Filter, Question, Timeframe } from "acumen-client";
+
+/** What a chart tells of a mark or a cell that was chosen. */
+export interface Place {
+  /** Which step of a funnel, interval or category. */
+  index: number;
+  name: string;
+  series: string;
+  value: number | null;
+  /** Of the interval, where there is one. */
+  timeframe: { start: string; end: string } | null;
+  /** The values of `group_by`, of `select_unique` the value too; null where it stands for several groups. */
+  groups: readonly unknown[] | null;
+}
+
+export type Behind =
+  /** An extraction without `latest`. */
+  | { kind: "events"; question: Question; groups: GroupValue[] }
+  /** A funnel that names the actors of one step, and the events of that step. */
+  | { kind: "actors"; question: Question; step: number; actor: string; events: Question }
+  /** Why it cannot be. */
+  | { kind: "none"; why: string };
+
+export interface GroupValue {
+  property: string;
+  value: unknown;
+  /** Whether it is the property's own value, and no class of values. */
+  plain: boolean;
+}
+
+type Json = Record<string, any>;
+
+const NUMERIC = new Set(["sum", "average", "median", "percentile", "minimum", "maximum", "standard_deviation"]);
+const ALL_NUMBERS = { ranges: [{}], property_value: ".." };
+
+export function behind(question: Question, place: Place): Behind {
+  const { analysis_type: analysis, interval } = question;
+  if (analysis === "extraction") return { kind: "none", why: "These are the events." };
+  if (analysis === "funnel") return ofStep(question, place.index);
+  if (!place.groups) {
+    return { kind: "none", why: "This stands for several groups together. Choose one of them, in the table if the chart does not show it." };
+  }
+  if (interval && !place.timeframe && place.groups.length && analysis === "select_unique") {
+    return { kind: "none", why: "A list of values for each interval does not say whose this one is. Ask without an interval." };
+  }
+  const entries = [question.group_by ?? []].flat() as (string | Json)[];
+  const values = place.groups.slice(0, entries.length);
+  const groups = values.map((value, at) => groupValue(entries[at]!, value));
+  const more = place.groups[entries.length];
+  const targets = analysis === "select_unique" && more !== undefined ? [inGroup(question.target_property as string, more)] : ofTarget(question, more);
+  const filters = [...((question.filters ?? []) as Filter[]), ...values.map((value, at) => inGroup(entries[at]!, value)), ...targets];
+  const long = [...values, more].some((value) => typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER);
+  if (long) return { kind: "none", why: "The number that names this group has more digits than a browser can hold." };
+  return { kind: "events", groups, question: extraction(question, place.timeframe ?? undefined, filters) };
+}
+
+function extraction(question: Json, timeframe: Timeframe | undefined, filters: unknown): Question {
+  const { event_collection, timezone, week_start } = question;
+  const frame = timeframe ?? question.timeframe;
+  const given = { timeframe: frame, timezone, week_start };
+  const set = Object.entries(given).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  return { analysis_type: "extraction", event_collection, ...Object.fromEntries(set), filters } as Question;
+}
+
+function groupValue(entry: string | Json, value: unknown): GroupValue {
+  if (typeof entry === "string") return { property: entry, value, plain: true };
+  return { property: entry.property_name, value, plain: !entry.buckets && !entry.ranges };
+}
+
+function inGroup(entry: string | Json, property_value: unknown): Filter {
+  const { property_name, buckets, ranges } = typeof entry === "string" ? ({ property_name: entry } as Json) : entry;
+  const parts = { ...(buckets && { buckets }), ...(ranges && { ranges }) };
+  return { property_name, operator: "in_group", property_value, ...parts } as unknown as Filter;
+}
+
+/** Of an analysis of values, the events that have one. */
+function ofTarget(question: Json, label: unknown): Filter[] {
+  const member: Json = question.analyses ? (question.analyses[String(label)] ?? {}) : question;
+  const { analysis_type: analysis, target_property: property_name } = member;
+  if (typeof property_name !== "string") return [];
+  const operator = NUMERIC.has(analysis) ? { operator: "in_group", ...ALL_NUMBERS } : { operator: "exists", property_value: true };
+  return [{ property_name, ...operator } as unknown as Filter];
+}
+
+function ofStep(question: Json, index: number): Behind {
+  const steps = question.steps as Json[];
+  const step = steps[index];
+  if (!step) return { kind: "none", why: "The question has no such step." };
+  const told = steps.map((one, at) => ({ ...one, with_actors: at === index }));
+  const own = (name: string) => {
+    const value = step[name];
+    return value === undefined || value === null || (Array.isArray(value) && !value.length) ? question[name] : value;
+  };
+  const whole = { ...step, timeframe: own("timeframe"), timezone: own("timezone") };
+  const actor = [step.actor_property].flat()[0] as string;
+  const { max_age: _, ...asked } = question;
+  return {
+    kind: "actors",
+    step: index,
+    actor,
+    question: { ...asked, steps: told } as unknown as Question,
+    events: extraction(whole, undefined, own("filters") ?? []),
+  };
+}

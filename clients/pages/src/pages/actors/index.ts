@@ -1,0 +1,2 @@
+/** The page of one actor. */
+export { ActorPage } from "./timeline.tsx";
