@@ -110,9 +110,11 @@ def test_who_may_only_read_is_not_offered_the_deletion(visitor: Visitor) -> None
 def test_a_timeline_leaves_nothing_out_between_events_that_it_shows() -> None:
     """Whatever is known of each collection, what is shown is a beginning of all that there is."""
     rng = random.Random(5)
-    calls, expected = [], []
+    calls: list[list[Any]] = []
+    expected: list[list[str]] = []
     for _ in range(200):
-        lists, whole = [], []
+        lists: list[dict[str, Any]] = []
+        whole: list[dict[str, Any]] = []
         for name in "abc"[: rng.randrange(4)]:
             times = sorted((rng.randrange(40) for _ in range(rng.randrange(12))), reverse=True)
             events = [
@@ -129,10 +131,10 @@ def test_a_timeline_leaves_nothing_out_between_events_that_it_shows() -> None:
     for (lists,), every, shown in zip(
         calls, expected, called("pages/actors/merged.ts", "merged", *calls), strict=True
     ):
-        times = [one["event"]["keen"]["timestamp"] for one in shown]
-        assert times == every[: len(times)]
+        seen = [one["event"]["keen"]["timestamp"] for one in shown]
+        assert seen == every[: len(seen)]
         if all(one["whole"] for one in lists):
-            assert times == every
+            assert seen == every
 
 
 def test_more_of_a_collection_is_asked_for_until_the_list_goes_on() -> None:
