@@ -1,2 +1,0 @@
-/*! Apache-2.0 */
-var a={num:"number",string:"text",bool:"true or false",list:"list",datetime:"time",geo:"place",null:"nothing yet"},c=e=>a[e]??e;async function l(e,i){return(await e.collections.list({signal:i})).map(({name:o,properties:s={}})=>({name:o,properties:Object.entries(s).map(([t,n])=>({name:t,type:n})).sort((t,n)=>r(t.name)-r(n.name)||(t.name<n.name?-1:1))}))}var r=e=>e.startsWith("keen.")?1:0;export{c as a,l as b};
