@@ -18,7 +18,7 @@ export interface Part extends Newest {
 }
 
 export interface Known {
-  /** Those with events of the actor. */
+  /** Those with events of the actor, the one with most first. */
   parts: Part[];
   /** How many collections have the property, and how many of these were looked at. */
   of: number;
@@ -58,7 +58,7 @@ export function useActor(actor: Actor, mayExtract: boolean): Known & { more: () 
       await eachOf(names, async (collection) => {
         try {
           const part = await partOf(client, collection, actor, mayExtract, signal);
-          change(({ parts, looked }) => ({ parts: part ? [...parts, part] : parts, looked: looked + 1 }));
+          change(({ parts, looked }) => ({ parts: part ? [...parts, part].sort(byCount) : parts, looked: looked + 1 }));
         } catch (error) {
           change(({ failed, looked }) => ({ failed: [...failed, { collection, error }], looked: looked + 1 }));
         }
@@ -86,6 +86,8 @@ export function useActor(actor: Actor, mayExtract: boolean): Known & { more: () 
   };
   return { ...known, more, reload: () => setTurn((before) => before + 1) };
 }
+
+const byCount = (a: Part, b: Part) => b.count - a.count || (a.collection < b.collection ? -1 : 1);
 
 async function eachOf(names: readonly string[], run: (name: string) => Promise<void>): Promise<void> {
   let next = 0;

@@ -92,7 +92,7 @@ function Summary({ actor, known, sum }: { actor: Actor; known: Known; sum: numbe
   const { to } = useHere();
   const firsts = known.parts.flatMap(({ first }) => first ?? []).sort();
   const lasts = known.parts.flatMap(({ last }) => last ?? []).sort();
-  const parts = [...known.parts].sort((a, b) => b.count - a.count || (a.collection < b.collection ? -1 : 1));
+  const { parts } = known;
   const explore = (event_collection: string) => {
     const question = { analysis_type: "count", event_collection, filters: filtersOf(actor), timeframe: "this_30_days", interval: "daily", timezone: viewersZone() };
     return addressOf({ question, type: "", view: "chart", saved: "" }, to("explore"));
