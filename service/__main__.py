@@ -134,7 +134,7 @@ def _add_import(commands: Any, *, selected: bool) -> None:
     )
     if selected:
         # It imports much of the server, which other commands should not wait for.
-        from service.imports import import_command
+        from service.shell_import import import_command
 
         import_command.add_arguments(command)
         command.set_defaults(run=import_command.run)

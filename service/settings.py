@@ -398,6 +398,30 @@ class Settings(BaseSettings):
         le=3_650,
         description="Days after which an extraction's file is removed and its link expires.",
     )
+    import_bytes: int = Field(
+        1 << 30,
+        ge=0,
+        description="Bytes of one file that is uploaded to be imported (413 beyond); of a gzip file ten "
+        "times as many once it is unpacked; 0: none may be.",
+    )
+    import_uploads_max: int = Field(
+        3, ge=1, description="Files of one project that may be uploaded at once (429 beyond)."
+    )
+    import_files_max: int = Field(
+        20,
+        ge=1,
+        description="Uploaded files of one project that are not imported yet, beyond which no more are taken "
+        "(429).",
+    )
+    import_days: float = Field(
+        7.0,
+        gt=0,
+        le=3_650,
+        description="Days after which an uploaded file, and what was refused of it, are removed.",
+    )
+    import_preview_seconds: float = Field(
+        20.0, gt=0, le=600, description="Longest time, in seconds, that a preview reads in a file."
+    )
     smtp_host: str = Field(
         "",
         description="Mail server for extractions by e-mail, for which `ACUMEN_PUBLIC_URL` and "

@@ -8,6 +8,7 @@
     quarantine/log-<id>-<n>/  a damaged log as it was found; not part of the store
     results/                kept results of saved queries, as JSON
     exports/                files of extractions; those that are being written end in .tmp
+    imports/                files that were uploaded to be imported, and what was refused of them
     chunks/  spool/  tmp/   the keeper's Arrow chunks; DuckDB's spill; files on their way elsewhere
     datasets/<dataset id>/  results computed beforehand: <file id>.results
     events/<project>/<collection>.<collection id>.1/keen.span=<span>/<file id>.parquet
@@ -127,9 +128,22 @@ class DataFolder:
         return self.root / "exports"
 
     @property
+    def imports(self) -> Path:
+        return self.root / "imports"
+
+    @property
     def folders(self) -> tuple[Path, ...]:
         """The folders that every data folder has."""
-        return (self.logs, self.chunks, self.events, self.results, self.exports, self.spool, self.tmp)
+        return (
+            self.logs,
+            self.chunks,
+            self.events,
+            self.results,
+            self.exports,
+            self.imports,
+            self.spool,
+            self.tmp,
+        )
 
     def log(self, log_id: int) -> Path:
         return self.logs / str(log_id)

@@ -7,7 +7,7 @@ body cannot become a large one. Inflated bytes count like bytes as sent.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -181,6 +181,30 @@ class BodyReader:
             yield body
         finally:
             self.release(counted)
+
+    async def pieces(
+        self, receive: Receive, length: bytes | None, limit_bytes: int, piece_bytes: int
+    ) -> AsyncGenerator[bytes]:
+        """The body as sent, in pieces of this size, but for the last one; each counts until the next is asked
+        for. Raises BodyError."""
+        if length is not None and not _is_at_most(length, limit_bytes):
+            raise BodyTooLarge(limit_bytes)
+        size, more, piece = 0, True, bytearray()
+        try:
+            while more:
+                message = await self._next(receive)
+                part, more = message.get("body", b""), message.get("more_body", False)
+                self.hold(len(part))
+                piece += part
+                size += len(part)
+                if size > limit_bytes:
+                    raise BodyTooLarge(limit_bytes)
+                if len(piece) >= piece_bytes or (piece and not more):
+                    yield bytes(piece)
+                    self.release(len(piece))
+                    piece = bytearray()
+        finally:
+            self.release(len(piece))
 
     async def _next(self, receive: Receive) -> MutableMapping[str, Any]:
         # A timer for each chunk would cost more than the rest of this class. Instead, tasks record the tick

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator
 from service.cli.demo_board import DASHBOARDS, SAVED_QUERIES, dashboard_tokens, make_viewer_key, store_board
 from service.cli.demo_shop import COLLECTIONS, DAYS, DemoShop
 from service.cli.errors import CannotDo
-from service.imports.targets import ImportFailed, ImportTarget, open_targets
+from service.imports.sending import ImportFailed, ImportTarget
 from service.settings import Settings
+from service.shell_import.targets import open_targets
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.tenants.records import Project
 

@@ -36,6 +36,7 @@ from service.http.routes import (
     system,
 )
 from service.http.routes.accounts import joining, organisation_people, own
+from service.http.routes.importing import imports
 from service.http.routing import RuledRoute, script_callback
 from service.http.write_api import find_target
 from service.settings import Settings
@@ -54,6 +55,7 @@ SERVED = (
     keys.area,
     erasure.area,
     extractions.area,
+    imports.area,
     organisations.area,
     retention.area,
     own.area,
@@ -65,6 +67,7 @@ SERVED = (
 ROUTES: list[RuledRoute] = [route for area in SERVED for route in area.routes]
 AREAS = (
     recording.area,
+    imports.area,
     queries.area,
     extractions.area,
     live_tail.area,
@@ -158,5 +161,5 @@ def _not_found(path: bytes) -> str:
         return text + meant(analysis_meant(parts[5]))
     if parts[1] == "projects" and len(parts) > 3:
         return f"{text} Every path begins with the version: /3.0{shown}."
-    kinds = ("projects", "events", "queries", "keys", "datasets", "extractions")
+    kinds = ("projects", "events", "queries", "keys", "datasets", "extractions", "imports")
     return text + did_you_mean(parts[min(4, len(parts) - 1)], kinds)

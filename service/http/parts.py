@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from service.auth.principal import Tenants
 from service.bodies.reader import BodyReader
+from service.imports.previewer import Previewer
 from service.limits.embed_budgets import EmbedBudgets
 from service.limits.quotas import Quotas
 from service.limits.rate_limiter import RateLimits
@@ -59,6 +60,7 @@ class Parts:
     catalog_executor: Executor
     """Threads for catalog access, which may wait for a disk."""
     profiles: Profiles
+    previewer: Previewer
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     clock: Callable[[], int] = system_clock
     """The present, in µs, to which timeframes are relative."""

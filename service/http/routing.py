@@ -139,7 +139,8 @@ class RuledRoute(APIRoute):
     a GET that names a callback gets its errors through that too. ``admin_hint`` is appended to the refusal
     where the master key is needed. ``narrows``: the handler of a DELETE checks the parameters; without it any
     parameter of a DELETE is refused. ``spends``: its answers count against the budgets of embed tokens.
-    ``framed``: what is shown in a frame, such as a chart; browsers get errors as pages then.
+    ``framed``: what is shown in a frame, such as a chart; browsers get errors as pages then. ``noted``: the
+    audit log tells it, although keys may do it that may not manage.
     """
 
     def __init__(
@@ -155,8 +156,10 @@ class RuledRoute(APIRoute):
         narrows: bool = False,
         spends: bool = True,
         framed: str = "",
+        noted: bool = False,
     ) -> None:
         self.rule = rule
+        self._noted = noted
         self.summaries: Mapping[str, str] = {}
         """Method → what it does, in the words of the document and of the audit log."""
         self._framed = framed
@@ -237,7 +240,7 @@ class RuledRoute(APIRoute):
         if request.method in ("GET", "HEAD"):
             return False
         if self.rule.realm is Realm.PROJECT:
-            return bool(self.rule.permissions & _OF_CHANGES)
+            return self._noted or bool(self.rule.permissions & _OF_CHANGES)
         return self.rule.realm in (Realm.ORGANISATION, Realm.ACCOUNT, Realm.OWNER)
 
     async def _answer_of(self, call: AnyCall, request: Request, answering: Answering) -> Response:
@@ -320,7 +323,8 @@ async def _note(call: AnyCall, request: Request, action: str) -> None:
     if isinstance(call, ProjectCall):
         project = call.caller.project
         organisation_ids, project_id = [project.organisation_id], project.id
-        actor = Actor("key", call.caller.key_id, "master key")
+        name = "master key" if Permission.MASTER in call.caller.permissions else "a key that records events"
+        actor = Actor("key", call.caller.key_id, name)
         if call.caller.role is not None and (holder := await session_of(call.parts, request)):
             actor = actor if holder.standing is None else actor_of(holder.standing.person)
     elif isinstance(call, OrganisationCall):
@@ -447,7 +451,7 @@ async def _answered_in_front() -> None:
     raise NotFound
 
 
-_SERVING = {"before", "scripted", "admin_hint", "narrows", "spends", "framed"}
+_SERVING = {"before", "scripted", "admin_hint", "narrows", "spends", "framed", "noted"}
 
 
 class _Spending:

@@ -12,7 +12,7 @@ import json
 import re
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -36,6 +36,10 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 class BadSource(Exception):
     """The file cannot be read to its end; the text says where and why."""
+
+
+class Interrupted(Exception):
+    """The reading of a file was stopped from outside, by the ``check`` that is called meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +115,28 @@ class EventSource:
     """One file of events in JSON; ``start`` holds the bytes of standard input (``-``) read already."""
 
     def __init__(
-        self, name: str, item_bytes_max: int, kind: ImportFormat | None = None, start: bytes = b""
+        self,
+        path: str,
+        item_bytes_max: int,
+        kind: ImportFormat | None = None,
+        start: bytes = b"",
+        *,
+        name: str = "",
+        unpacked_bytes_max: int | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        self.name = name
+        """``name``: what messages call the file; by default its path. ``check`` is called while the file is
+        read, and may raise. BadSource is raised beyond ``unpacked_bytes_max``."""
+        self.name = name or path
+        self._check = check
         self._item_bytes_max = item_bytes_max
         self._kind = kind
-        self._raw: IO[bytes] = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115
-        self.size = None if name == "-" else Path(name).stat().st_size
+        self._raw: IO[bytes] = sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115
+        self.size = None if path == "-" else Path(path).stat().st_size
         self._counted = Counted(self._raw, start)
         plain = io.BufferedReader(self._counted, CHUNK_BYTES)
         packed = plain.peek(2)[:2] == GZIP_MAGIC
-        self._stream: io.BufferedIOBase = gzip.GzipFile(fileobj=plain) if packed else plain
+        self._stream: io.BufferedIOBase = Unpacked(plain, unpacked_bytes_max) if packed else plain
         self._buffer = b""
         self._text: str | None = None
         self._base, self._at = 0, 0
@@ -295,6 +310,7 @@ class EventSource:
 
     def _fill(self) -> bool:
         """Read the next chunk and drop consumed bytes from the buffer. False at the end of the content."""
+        self._check()
         try:
             chunk = self._stream.read(CHUNK_BYTES)
         except (EOFError, zlib.error, OSError, ValueError) as error:
@@ -306,6 +322,22 @@ class EventSource:
 
     def _broken(self, why: str) -> BadSource:
         return BadSource(f"{self.name} cannot be read from byte {self._offset} on: {why}.")
+
+
+class Unpacked(gzip.GzipFile):
+    """The content of a gzip file, up to a number of bytes. OSError is raised for more."""
+
+    def __init__(self, file: IO[bytes] | io.BufferedIOBase, bytes_max: int | None) -> None:
+        super().__init__(fileobj=file, mode="rb")
+        self._left = bytes_max
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                raise OSError("unpacked it is larger than this server takes: split it, or unpack it first")
+        return data
 
 
 class Counted(io.RawIOBase):

@@ -1,4 +1,4 @@
-"""Opens the file of ``acumen import``: detects its format and creates the source that reads it."""
+"""Opens the file of an import: detects its format and creates the source that reads it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 import zlib
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,9 @@ class OpenedSource:
 
     source: BatchSource
     path: Path | None
+    sniffed: Sniffed
+    packed: bool
+    """Whether it is compressed with gzip."""
     identity: str
     """Identifies how the file is read; empty if its bytes are sent unchanged."""
     drops_stamps: bool
@@ -35,23 +39,52 @@ class OpenedSource:
         self.stack.close()
 
 
-def open_source(name: str, options: ImportOptions, item_bytes_max: int) -> OpenedSource:
-    """Open a file, or standard input (``-``). Raises BadSource if its content cannot be read."""
+def open_source(
+    name: str,
+    options: ImportOptions,
+    item_bytes_max: int,
+    *,
+    shown: str = "",
+    unpacked_bytes_max: int | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> OpenedSource:
+    """Open a file, or standard input (``-``). Raises BadSource if its content cannot be read.
+
+    ``shown``: what messages call the file; by default its name. ``check`` is called while the file is read.
+    """
     start = _start_of(name)
     packed = start[:2] == GZIP_MAGIC
-    sniffed = _sniffed(name, _unpacked(start) if packed else start, len(start) < START_BYTES, options)
+    shown = shown or name
+    sniffed = _sniffed(shown, _unpacked(start) if packed else start, len(start) < START_BYTES, options)
     answer = sniffed.format is ImportFormat.ANSWER
     identity = options.identity + ("keen/" if options.keen_export or answer else "")
     stack = ExitStack()
     if sniffed.format not in TABLES:
         if options.tables.types or options.tables.columns:
-            raise BadSource(f"{name} is {sniffed.format.value}: --types and --columns go with CSV.")
-        source: BatchSource = EventSource(name, item_bytes_max, sniffed.format, start if name == "-" else b"")
+            raise BadSource(f"{shown} is {sniffed.format.value}: --types and --columns go with CSV.")
+        source: BatchSource = EventSource(
+            name,
+            item_bytes_max,
+            sniffed.format,
+            start if name == "-" else b"",
+            name=shown,
+            unpacked_bytes_max=unpacked_bytes_max,
+            check=check,
+        )
         path = None if name == "-" else Path(name)
-        return OpenedSource(source, path, identity, options.keen_export or answer, stack)
+        return OpenedSource(source, path, sniffed, packed, identity, options.keen_export or answer, stack)
     path = _spooled(start, stack) if name == "-" else Path(name)
-    table = TableSource(path, sniffed, options.tables, packed=packed)
-    return OpenedSource(table, path, f"{sniffed.format.value}/{identity}", options.keen_export, stack)
+    table = TableSource(
+        path,
+        sniffed,
+        options.tables,
+        packed=packed,
+        name=str(path) if name == "-" else shown,
+        unpacked_bytes_max=unpacked_bytes_max,
+        check=check,
+    )
+    identity = f"{sniffed.format.value}/{identity}"
+    return OpenedSource(table, path, sniffed, packed, identity, options.keen_export, stack)
 
 
 def _start_of(name: str) -> bytes:

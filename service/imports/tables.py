@@ -1,4 +1,4 @@
-"""Reads tables for ``acumen import``: CSV, TSV, Parquet and Arrow IPC, one event per row.
+"""Reads tables for imports: CSV, TSV, Parquet and Arrow IPC, one event per row.
 
 pyarrow parses the files, and this module converts rows to the JSON of events. A column ``user.id`` is the
 property ``id`` within ``user``; an empty cell means that the event does not have the property. The types of
@@ -9,10 +9,10 @@ throughout.
 from __future__ import annotations
 
 import base64
-import gzip
 import io
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -28,13 +28,22 @@ import pyarrow.parquet as pq
 
 from service.imports import csv_text
 from service.imports.formats import ImportFormat, Sniffed
-from service.imports.json_source import BadSource, Counted, Item, ItemBatch, batched
+from service.imports.json_source import BadSource, Counted, Item, ItemBatch, Unpacked, batched
 from service.imports.times import ReadTime
 
 BLOCK_BYTES = 8 << 20
 """Block size for text formats; a row may not be longer."""
 TABLE_ROWS = 10_000
 KINDS = ("auto", "text", "number", "boolean", "json")
+COLUMNS_NAMED = 50
+"""Columns that a message lists."""
+BROKEN_ROWS_MAX = 100_000
+"""Rows in succession that are no rows of the table; more than a batch of good rows may stand among them."""
+ROW_TEXT_MAX = 20_000
+DEPTH_MAX = 100
+"""Dots in a column's name."""
+_FAULTS = (pa.ArrowException, zlib.error, OSError, EOFError)
+"""What reading a file that is not sound may raise."""
 
 _NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
 _BOOLEAN = r"^(?i:true|false)$"
@@ -43,7 +52,7 @@ _one = msgspec.json.Decoder(msgspec.Raw)
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """The command line's options about columns."""
+    """The options about columns."""
 
     types: Mapping[str, str] = field(default_factory=dict)
     """Column → one of KINDS."""
@@ -68,8 +77,20 @@ class BadRow(ValueError):
 class TableSource:
     """One file as batches of events, cut equally whenever the file is read with the same options."""
 
-    def __init__(self, path: Path, sniffed: Sniffed, options: TableOptions, *, packed: bool) -> None:
-        self.name = str(path)
+    def __init__(
+        self,
+        path: Path,
+        sniffed: Sniffed,
+        options: TableOptions,
+        *,
+        packed: bool,
+        name: str = "",
+        unpacked_bytes_max: int | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``name``: what messages call the file; by default its path. ``check`` is called while the file is
+        read, and may raise. BadSource is raised beyond ``unpacked_bytes_max``."""
+        self.name = name or str(path)
         self.size = path.stat().st_size
         self.broken_rows: deque[Item] = deque()
         """Rows read so far with more or fewer cells than the header, in their order."""
@@ -79,6 +100,8 @@ class TableSource:
         self._sniffed = sniffed
         self._options = options
         self._packed = packed
+        self._unpacked_bytes_max = unpacked_bytes_max
+        self._call_check = check
         self._counted: Counted | None = None
         self._opened: list[IO[bytes]] = []
         self._kinds: dict[str, str] = {}
@@ -99,7 +122,7 @@ class TableSource:
         self._opened.clear()
 
     def as_in_file(self, items: Sequence[Item]) -> list[Item]:
-        if not self._is_text:
+        if not self.is_text:
             return list(items)
         return [self._as_in_file(item) for item in items]
 
@@ -108,7 +131,7 @@ class TableSource:
         return item if found is None else replace(item, line=found[0], text=found[1])
 
     @property
-    def _is_text(self) -> bool:
+    def is_text(self) -> bool:
         return self._sniffed.format in (ImportFormat.CSV, ImportFormat.TSV)
 
     @property
@@ -121,19 +144,41 @@ class TableSource:
 
     def _items(self) -> Iterator[Item]:
         try:
-            if self._is_text:
-                if not any(text.strip() for text in self._utf8_chunks()):
+            if self.is_text:
+                names = self.text_names()
+                if not names:
                     return
-                self._check_quotes()
-                names = self._text_names()
-                self._check(names)
                 self._kinds = self._infer(names)
                 tables = self._text_batches(names, note=True)
             else:
-                tables = self._binary_batches()
+                tables = self.binary_batches()
             yield from self._rows(tables)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, EOFError) as error:
-            raise BadSource(f"{self.name} cannot be read: {_first_line(error)}") from None
+        except _FAULTS as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: BaseException) -> BadSource:
+        return BadSource(f"{self.name} cannot be read: {_first_line(error)}")
+
+    def cells(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The cells of the whole file, read once, of one whose events are not read. Raises BadSource."""
+        try:
+            yield from self._text_batches(names, note=True) if self.is_text else self.binary_batches()
+        except _FAULTS as error:
+            raise self._unreadable(error) from None
+
+    def row_count(self) -> int | None:
+        """The number of rows, where the file says it. Raises BadSource."""
+        if self._sniffed.format is not ImportFormat.PARQUET or self._packed:
+            return None
+        try:
+            return int(pq.read_metadata(self._path).num_rows)
+        except _FAULTS as error:
+            raise self._unreadable(error) from None
+
+    def first_items(self, table: pa.RecordBatch, kinds: Mapping[str, str]) -> list[Item]:
+        """The first rows of a file, whose columns have these types, as events."""
+        self._kinds = dict(kinds)
+        return list(self._rows(iter([table])))
 
     def _rows(self, tables: Iterator[pa.RecordBatch]) -> Iterator[Item]:
         number = taken = 0
@@ -153,15 +198,18 @@ class TableSource:
 
     def _check(self, names: Sequence[str]) -> None:
         """Raises BadSource if the columns cannot be properties, or an option names a missing column."""
-        doubled = sorted({name for name in names if names.count(name) > 1})
+        doubled = sorted(name for name, count in Counter(names).items() if count > 1)
         if doubled:
             raise BadSource(f"{self.name} has two columns named '{doubled[0]}'.")
+        deep = next((name for name in names if name.count(".") > DEPTH_MAX), None)
+        if deep is not None:
+            raise BadSource(f"{self.name}: the column '{deep[:60]}…' has more than {DEPTH_MAX} dots.")
         if "" in names:
             raise BadSource(f"{self.name}: column {list(names).index('') + 1} has no name.")
         required = [*self._options.types, *([self._options.timestamp] if self._options.timestamp else [])]
         for name in required:
             if name not in names:
-                raise BadSource(f"{self.name} has no column '{name}'; it has {', '.join(names)}.")
+                raise BadSource(f"{self.name} has no column '{name}'; it has {_listed(names)}.")
 
     # Text
 
@@ -176,16 +224,28 @@ class TableSource:
 
     def _utf8_chunks(self) -> Iterator[bytes]:
         with open(self._path, "rb") as raw:
-            stream = gzip.GzipFile(fileobj=raw) if self._packed else raw
-            yield from csv_text.chunks(stream, self._sniffed.encoding)
+            for chunk in csv_text.chunks(self._unpacked(raw), self._sniffed.encoding):
+                self._call_check()
+                yield chunk
 
-    def _text_names(self) -> list[str]:
-        if self._options.columns:
-            return list(self._options.columns)
+    def _unpacked(self, raw: IO[bytes] | io.BufferedIOBase) -> io.BufferedIOBase | IO[bytes]:
+        return Unpacked(raw, self._unpacked_bytes_max) if self._packed else raw
+
+    def text_names(self, *, check_quotes: bool = True) -> list[str]:
+        """The names of the columns, once all of the file is found to have its quotes closed; none of an empty
+        file. Raises BadSource."""
         try:
-            return list(self._reader(None, note=False).schema.names)
+            if not any(text.strip() for text in self._utf8_chunks()):
+                return []
+            if check_quotes:
+                self._check_quotes()
+            names = list(self._options.columns) or list(self._reader(None, note=False).schema.names)
         except StopIteration:
             return []
+        except _FAULTS as error:
+            raise self._unreadable(error) from None
+        self._check(names)
+        return names
 
     def _reader(self, names: Sequence[str] | None, *, note: bool) -> pyarrow.csv.CSVStreamingReader:
         """Open the file with cells as bytes, so that invalid UTF-8 affects one row and not the whole file."""
@@ -195,8 +255,10 @@ class TableSource:
             if note:
                 why = f"The row has {row.actual_columns} cells, where the header has {row.expected_columns}."
                 number = row.number - self._header_rows
-                self.broken_rows.append(Item(number, 0, (row.text or "").encode(), why))
-                self._broken_numbers.append(number)
+                if len(self.broken_rows) < BROKEN_ROWS_MAX:
+                    self.broken_rows.append(Item(number, 0, (row.text or "")[:ROW_TEXT_MAX].encode(), why))
+                if len(self._broken_numbers) < BROKEN_ROWS_MAX:
+                    self._broken_numbers.append(number)
             return "skip"
 
         types = {name: pa.binary() for name in names or ()}
@@ -223,45 +285,41 @@ class TableSource:
             ),
         )
 
-    def _stream(self) -> io.BufferedIOBase:
+    def _stream(self) -> io.BufferedIOBase | IO[bytes]:
         raw = open(self._path, "rb")  # noqa: SIM115
         self._opened.append(raw)
         self._counted = Counted(raw)
-        plain = io.BufferedReader(self._counted, 1 << 20)
-        return gzip.GzipFile(fileobj=plain) if self._packed else plain
+        return self._unpacked(io.BufferedReader(self._counted, 1 << 20))
 
     def _text_batches(self, names: Sequence[str], *, note: bool = False) -> Iterator[pa.RecordBatch]:
         if not names:
             return
-        yield from self._reader(names, note=note)
+        for table in self._reader(names, note=note):
+            self._call_check()
+            if len(self.broken_rows) >= BROKEN_ROWS_MAX:
+                raise BadSource(
+                    f"{self.name} has more than {BROKEN_ROWS_MAX:,} rows in succession with more or fewer "
+                    "cells than its header."
+                )
+            yield table
 
     def _infer(self, names: Sequence[str]) -> dict[str, str]:
         """Infer the type of each column from the whole file; types given on the command line take
         precedence."""
-        given = {name: kind for name, kind in self._options.types.items() if kind != "auto"}
-        if self._options.timestamp is not None:
-            given[self._options.timestamp] = "text"
-        candidates = {name: ["number", "boolean"] for name in names if name not in given}
-        seen: set[str] = set()
+        finder = KindFinder(names, self._options)
         for table in self._text_batches(names):
-            for name, kinds in candidates.items():
-                column = table.column(name)
-                if kinds and column.null_count < len(column):
-                    seen.add(name)
-                    candidates[name] = [kind for kind in kinds if _all_are(kind, column)]
-        inferred = {
-            name: kinds[0] if kinds and name in seen else "text" for name, kinds in candidates.items()
-        }
-        return {name: (given | inferred)[name] for name in names}
+            finder.add(table)
+        return finder.kinds()
 
     # Binary
 
-    def _binary_batches(self) -> Iterator[pa.RecordBatch]:
+    def binary_batches(self) -> Iterator[pa.RecordBatch]:
         if self._packed:
             raise BadSource(f"{self.name} is compressed with gzip: unpack it first.")
         if self._options.types or self._options.columns:
             raise BadSource(f"{self.name} has names and types of its own: --types and --columns do not fit.")
         for table in self._arrow_batches():
+            self._call_check()
             self._check(table.schema.names)
             arrays = [_plain(name, table.column(name)) for name in table.schema.names]
             yield pa.RecordBatch.from_arrays(arrays, names=table.schema.names)
@@ -272,14 +330,18 @@ class TableSource:
             with pq.ParquetFile(self._path) as file:
                 yield from file.iter_batches(batch_size=TABLE_ROWS)
             return
-        with pa.OSFile(self.name, "rb") as file:
+        with pa.OSFile(str(self._path), "rb") as file:
             start = file.read(6)
             file.seek(0)
             if start == b"ARROW1":
                 reader = pa.ipc.open_file(file)
-                yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
+                tables = (reader.get_batch(number) for number in range(reader.num_record_batches))
             else:
-                yield from pa.ipc.open_stream(file)
+                tables = iter(pa.ipc.open_stream(file))
+            for table in tables:
+                # Offsets beyond a column's bytes would be read from other memory of this process.
+                table.validate(full=True)
+                yield table
 
     # Cells
 
@@ -293,6 +355,34 @@ class TableSource:
         if kind == "text":
             return _text_cells(name, column)
         return [None if cell is None else _converted(name, kind, cell) for cell in column.to_pylist()]
+
+
+class KindFinder:
+    """Finds the types of text columns from all of their cells; types that were given take precedence."""
+
+    def __init__(self, names: Sequence[str], options: TableOptions) -> None:
+        given = {name: kind for name, kind in options.types.items() if kind != "auto"}
+        if options.timestamp is not None:
+            given[options.timestamp] = "text"
+        self._names = names
+        self._given = given
+        self._candidates = {name: ["number", "boolean"] for name in names if name not in given}
+        self._seen: set[str] = set()
+
+    def add(self, table: pa.RecordBatch) -> None:
+        for name, kinds in self._candidates.items():
+            column = table.column(name)
+            if kinds and column.null_count < len(column):
+                self._seen.add(name)
+                self._candidates[name] = [kind for kind in kinds if _all_are(kind, column)]
+
+    def kinds(self) -> dict[str, str]:
+        """Column → its type, by the cells added so far."""
+        found = {
+            name: kinds[0] if kinds and name in self._seen else "text"
+            for name, kinds in self._candidates.items()
+        }
+        return {name: (self._given | found)[name] for name in self._names}
 
 
 # One row
@@ -483,6 +573,10 @@ def _other(value: Any) -> Any:
     if hasattr(value, "total_seconds"):
         return value.total_seconds()
     return str(value)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:COLUMNS_NAMED]) + (", …" if len(names) > COLUMNS_NAMED else "")
 
 
 def _first_line(error: BaseException) -> str:

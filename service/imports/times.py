@@ -23,6 +23,23 @@ NAMES = frozenset(
 )
 """Common names, in lower case, of the property that holds an event's time."""
 
+PATTERNS = (
+    *(
+        f"{date}{time}"
+        for date in ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d")
+        for time in ("", " %H:%M", " %H:%M:%S")
+    ),
+    "%m/%d/%Y %I:%M %p",
+    "%m/%d/%Y %I:%M:%S %p",
+    "%d %b %Y",
+    "%d %b %Y %H:%M",
+    "%d %b %Y %H:%M:%S",
+    "%b %d, %Y",
+    "%a, %d %b %Y %H:%M:%S %z",
+    "%d/%b/%Y:%H:%M:%S %z",
+)
+"""Formats of times that are often seen, beside ``auto``."""
+
 ReadTime = Callable[[Any], str]
 """Converts a value to ISO 8601 in UTC. Raises ValueError, whose text says what is wrong."""
 

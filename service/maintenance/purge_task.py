@@ -6,6 +6,7 @@ import logging
 
 from service.background.task_runner import Tools
 from service.exports.jobs import end_file
+from service.imports.uploads import remove_all
 from storage.catalog.database.versions import Area
 from storage.catalog.errors import UnknownDataset
 from storage.catalog.stored.records import ErasureKind
@@ -58,6 +59,9 @@ class Purge:
             catalog.exports.remove(export)
             if export.file is not None:
                 end_file(catalog, export.file)
+        for job in catalog.imports.of_project(project.id):
+            catalog.imports.remove(job)
+            remove_all(catalog.folder, job.id)
         for key in catalog.access_keys.of_project(project.id):
             catalog.access_keys.delete(project.id, key.digest)
         for collection in catalog.collections.of_project(project.id):

@@ -13,6 +13,7 @@ from service.background.task_runner import Cancels, Task, TaskRunner, Tools
 from service.datasets.refresh_task import DatasetRefresher
 from service.exports.export_task import Exporter
 from service.exports.mail_task import Mailer
+from service.imports.import_task import Importer
 from service.maintenance.event_stream_task import Streamer
 from service.maintenance.measures_task import Measures
 from service.maintenance.purge_task import Purge
@@ -34,6 +35,7 @@ def tasks_of(tools: Tools) -> list[Task]:
         Refresher(tools),
         DatasetRefresher(tools),
         Exporter(tools),
+        Importer(tools),
         Mailer(tools),
         Streamer(tools),
         Purge(tools),

@@ -45,6 +45,7 @@ from service.http.middleware import (
 from service.http.parts import Lifecycle, Parts
 from service.http.protocol import bounded_protocol
 from service.http.write_api import WriteApi, WriteLimits
+from service.imports.previewer import Previewer
 from service.ingest.enrich.enricher import Enricher
 from service.ingest.ingestor import Ingestor
 from service.ingest.log_session import WATCH_SECONDS, LogSession, admission_limits, log_limits
@@ -166,6 +167,7 @@ async def composed(
             accounts,
             catalog_threads,
             Profiles(reader, query_service, catalog_threads, _kept_profiles_max(settings)),
+            stack.enter_context(contextlib.closing(Previewer(settings))),
             clock=clock,
         )
         stack.callback(refusals.log_due, last=True)

@@ -30,7 +30,7 @@ ERROR_STATUSES = tuple(
     map(str, (400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 416, 422, 429, 431, 500, 503, 504))
 )
 STATUSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
-TASKS = ("saved", "datasets", "exports", "mails", "streaming", "purge", "scrub", "measures")
+TASKS = ("saved", "datasets", "exports", "imports", "mails", "streaming", "purge", "scrub", "measures")
 """Names of the runner's background tasks."""
 
 ADDONS = ("ip_to_geo", "ua_parser", "url_parser", "referrer_parser", "date_time_parser")

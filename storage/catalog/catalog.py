@@ -18,6 +18,7 @@ from storage.catalog.database.versions import Area, Versions
 from storage.catalog.derived.dashboards import Dashboards
 from storage.catalog.derived.datasets import Datasets
 from storage.catalog.derived.exports import Exports
+from storage.catalog.derived.imports import Imports
 from storage.catalog.derived.saved_queries import SavedQueries
 from storage.catalog.keyring import Keyring
 from storage.catalog.people.audit import AuditLog
@@ -86,6 +87,7 @@ class Catalog:
         self.dashboards = Dashboards(database, clock, keyring)
         self.datasets = Datasets(database, clock)
         self.exports = Exports(database, clock)
+        self.imports = Imports(database, clock)
 
         self.clock = Clock(database, clock)
         self.meta = Meta(database, clock)

@@ -324,6 +324,45 @@ exports = Table(
 )
 """Extractions to files; see ``storage.catalog.derived.records.ExportJob``."""
 
+imports = Table(
+    "imports",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("counted_as", Text, nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("message", Text),
+    Column("bytes", BigInteger, nullable=False),
+    Column("digest", Text),
+    Column("collection", Text),
+    Column("options", Text),
+    Column("again", Boolean, nullable=False),
+    Column("cancelled", Boolean, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("started_us", BigInteger),
+    Column("ended_us", BigInteger),
+    Column("expires_us", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("claim", Text),
+    Column("lease_us", BigInteger),
+    Column("position", BigInteger, nullable=False),
+    Column("batches", BigInteger, nullable=False),
+    Column("stored", BigInteger, nullable=False),
+    Column("known", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+    Column("refused_bytes", BigInteger, nullable=False),
+    Column("first", Text),
+    Column("last", Text),
+    Column("reasons", Text),
+    Index("imports_by_project", "project_id", "number"),
+    Index("imports_by_state", "state", "number"),
+    sqlite_autoincrement=True,
+)
+"""Files that were uploaded to be imported; see ``storage.catalog.derived.records.ImportJob``."""
+
 dashboards = Table(
     "dashboards",
     metadata,

@@ -174,7 +174,7 @@ def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path
         _copy_files(folder, copy, copied.files.live(), previous, say)
     finally:
         copied.close()
-    for path in (copy.chunks, copy.results, copy.exports, copy.spool, copy.tmp, copy.events):
+    for path in (copy.chunks, copy.results, copy.exports, copy.imports, copy.spool, copy.tmp, copy.events):
         make_folder(path)
     _tidy_catalog(copy)
     return erased_before

@@ -21,6 +21,7 @@ from query.engine.engine import Engine
 from service.background.task_runner import Cancels, Tools
 from service.datasets.refresh_task import DatasetRefresher
 from service.exports.export_task import Exporter
+from service.imports.import_task import Importer
 from service.maintenance.scrub_task import Scrubber
 from service.process.filter_matcher import FilterMatcher
 from service.process.worker import composed
@@ -182,6 +183,12 @@ class Whole:
         """Make the files of all extractions that were asked for."""
         exporter = Exporter(self._tools)
         while exporter.run_due(self.now_us):
+            pass
+
+    def import_files(self) -> None:
+        """Import all files whose import was started."""
+        importer = Importer(self._tools)
+        while importer.run_due(system_clock()):
             pass
 
     def refresh(self) -> None:

@@ -203,6 +203,7 @@ PARAMETERS = _named(
     in_path("dataset_name", "The dataset's name: letters, digits, `-` and `_`."),
     in_path("dashboard_id", "The dashboard's id."),
     in_path("job_id", "The job's id, as the answer to the extraction has it."),
+    in_path("import_id", "The import's id, as the answer to the upload has it."),
     in_path("access_key", "The access key."),
     in_path("organization_id", "The organisation's id."),
     in_path("own_project", "The id of one of its projects."),

@@ -43,6 +43,7 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
     tables.datasets: ("project_id", "name"),
     tables.dataset_files: ("dataset_id", "id"),
     tables.exports: ("number",),
+    tables.imports: ("number",),
     tables.dashboards: ("project_id", "name"),
     tables.streams: ("collection_id",),
     tables.people: ("id",),

@@ -215,6 +215,79 @@ class ExportJob(NewExport):
     mail_message: str | None
 
 
+class ImportState(StrEnum):
+    """As the API spells it."""
+
+    UPLOADING = "uploading"
+    UPLOADED = "uploaded"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportCounts:
+    """How far an import is: all that belongs to its first ``batches`` batches."""
+
+    position: int = 0
+    """Bytes of the file that were read."""
+    batches: int = 0
+    stored: int = 0
+    known: int = 0
+    """Events that were stored before, by an earlier import or with an equal uniqueness token."""
+    refused: int = 0
+    refused_bytes: int = 0
+    """Bytes of the file of refused events."""
+    first: str | None = None
+    """The earliest and the latest time that a column gave to an event, as ISO 8601."""
+    last: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewImport:
+    id: str
+    project_id: str
+    key_id: str
+    counted_as: str
+    """The id under which quotas count the events."""
+    file_name: str
+    """As the client called it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportJob(NewImport):
+    """A file that was uploaded, and its import. The file has the name of the id."""
+
+    number: int
+    """Increases from upload to upload."""
+    state: ImportState
+    message: str | None
+    """Why it failed."""
+    bytes: int
+    digest: str | None
+    """SHA-256 of the file, once it is whole."""
+    collection: str | None
+    options: str | None
+    """How the file is read, in the service's own format; with the collection, from the start on."""
+    again: bool
+    """Whether events are stored although an earlier import of the same file has stored them."""
+    cancelled: bool
+    """Whether it is to end as cancelled."""
+    created_us: int
+    started_us: int | None
+    ended_us: int | None
+    expires_us: int
+    attempts: int
+    claim: str | None
+    """Claim of the process that works on it, valid until ``lease_us``."""
+    lease_us: int | None
+    counts: ImportCounts
+    reasons: str | None
+    """Why events were refused, as JSON, once it has ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExportFile:
     """The file that a job has made, and the state of the collection that it was made from."""

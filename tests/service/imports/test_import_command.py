@@ -23,12 +23,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.imports import import_command, json_source, targets
+from service.imports import json_source
 from service.imports.json_source import BadSource, EventSource
 from service.ingest.batches import Origin
 from service.ingest.log_session import LogSession
 from service.process.keeper import make_keeper
 from service.settings import load
+from service.shell_import import import_command, targets
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.errors import UnknownCollection
 from storage.catalog.stored.records import ErasureKind

@@ -11,56 +11,29 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import orjson
 
+from service.imports.data_target import ATTEMPTS_MAX, WAIT_SECONDS_MAX, DataTarget, backoff_seconds
+from service.imports.sending import BatchOutcome, ImportFailed, ImportTarget
 from service.ingest.admission import EventRefusal
-from service.ingest.batches import Origin
 from service.ingest.enrich.enricher import Enricher
-from service.ingest.errors import IngestError, IngestUnavailable
 from service.ingest.log_session import LogSession, admission_limits, keep_looking_after, log_limits
 from service.process.keeper import make_keeper
 from service.settings import Settings
-from service.telemetry.metrics import count_import
-from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.catalog import Catalog
 from storage.catalog.errors import UnknownProject
 from storage.errors import StorageError
 
-ATTEMPTS_MAX = 10
-"""Attempts to send a batch before the import gives up, which takes about two minutes."""
-FIRST_WAIT_SECONDS = 0.5
-WAIT_SECONDS_MAX = 30.0
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 120.0
 THREADS = 4
 DUPLICATES = "acumen-duplicates"
 """Response header with the number of events that had been stored before."""
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
-
-
-class ImportFailed(Exception):
-    """The target does not accept the events, and retrying now would not help."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchOutcome:
-    """The outcome of a batch: refused events by index, and how many of the others were stored before."""
-
-    refused: dict[int, EventRefusal]
-    known: int = 0
-
-
-class ImportTarget(Protocol):
-    """Accepts batches: the JSON text of a list of events, and the batch's idempotency key."""
-
-    async def send(self, events: bytes, key: str, digest: bytes) -> BatchOutcome:
-        """Send a batch; returns once it is durable."""
-        ...
 
 
 class UrlTarget:
@@ -119,7 +92,7 @@ class UrlTarget:
         try:
             verdicts = answer.json()[self._collection]
             known = int(answer.headers.get(DUPLICATES, "0"))
-            return BatchOutcome(_refusals(verdicts), known)
+            return BatchOutcome(_refusals(verdicts), known, len(verdicts))
         except (ValueError, KeyError, TypeError):
             raise ImportFailed(
                 f"what answers at {self._client.base_url} is not an Acumen server: it answered 200 with "
@@ -127,39 +100,7 @@ class UrlTarget:
             ) from None
 
     def _wait_seconds(self, attempt: int) -> float:
-        return max(self._retry_after, _backoff_seconds(attempt) * random.uniform(0.5, 1.0))
-
-
-class DataTarget:
-    """A data folder, written through a separate log; works beside a running server."""
-
-    def __init__(self, session: LogSession, metrics_path: Path, project_id: str, collection: str) -> None:
-        self._metrics_path = metrics_path
-        self._ingestor = session.ingestor
-        self._project_id = project_id
-        self._collection = collection
-
-    async def send(self, events: bytes, key: str, digest: bytes) -> BatchOutcome:
-        for attempt in range(1, ATTEMPTS_MAX + 1):
-            origin = Origin(system_clock(), idempotency_key=key, digest=digest)
-            try:
-                verdicts = await self._ingestor.submit(self._project_id, {self._collection: events}, origin)
-                refused = verdicts.refused.get(self._collection, {})
-                count = verdicts.counts.get(self._collection, 0)
-                await asyncio.to_thread(self._count, count, len(refused), verdicts.duplicates)
-                return BatchOutcome(refused, verdicts.duplicates)
-            except IngestUnavailable as error:
-                if attempt == ATTEMPTS_MAX:
-                    raise ImportFailed(error.message) from error
-                await asyncio.sleep(_backoff_seconds(attempt))
-            except IngestError as error:
-                raise ImportFailed(error.message) from error
-        raise AssertionError("unreachable")
-
-    def _count(self, events: int, refused: int, duplicates: int) -> None:
-        """Count the events in the metrics of the server that runs on the folder, if there is one."""
-        accepted = events - refused - duplicates
-        count_import(self._metrics_path, accepted=accepted, refused=refused, duplicate=duplicates)
+        return max(self._retry_after, backoff_seconds(attempt) * random.uniform(0.5, 1.0))
 
 
 @asynccontextmanager
@@ -261,13 +202,9 @@ class _Keeping:
         self._keeper.close()
 
 
-def _backoff_seconds(attempt: int) -> float:
-    return min(WAIT_SECONDS_MAX, FIRST_WAIT_SECONDS * float(2 ** (attempt - 1)))
-
-
 def _retry_seconds(attempt_seconds: float) -> int:
     """How long attempts go on at most, where each takes as long to fail as said."""
-    return round(sum(_backoff_seconds(attempt) + attempt_seconds for attempt in range(1, ATTEMPTS_MAX)))
+    return round(sum(backoff_seconds(attempt) + attempt_seconds for attempt in range(1, ATTEMPTS_MAX)))
 
 
 def _no_answer(error: httpx.HTTPError, url: str) -> str:
