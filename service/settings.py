@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -52,6 +53,19 @@ _OF_KUBERNETES = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP)(_(PR
 """Variables that Kubernetes sets in every container of a namespace with a service named acumen."""
 
 
+OPENID_LABEL_MAX = 60
+_OWN_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+def is_safe(url: str) -> bool:
+    """Whether what is asked of this URL reaches nobody else: by TLS, or on this machine."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _OWN_HOSTS)
+    except ValueError:
+        return False
+
+
 class BadSettings(Exception):
     """A setting that cannot be used; the text names it and says why."""
 
@@ -87,6 +101,35 @@ class Settings(BaseSettings):
         ge=1,
         description="Attempts to log in of one client address that may fail in a quarter of an hour (429 "
         "beyond).",
+    )
+    openid_issuer: str = Field(
+        "",
+        description="URL of a provider with which people log in by OpenID Connect, for which "
+        "`ACUMEN_OPENID_CLIENT_ID` and `ACUMEN_PUBLIC_URL` are needed; empty: with none.",
+    )
+    openid_client_id: str = Field("", description="By what name the provider knows this server.")
+    openid_client_secret: str = Field(
+        "", repr=False, description="Secret that the provider gave for that; empty: none, or in a file."
+    )
+    openid_client_secret_file: Path | None = Field(
+        None, description="File that holds this secret, read for each log-in, instead of the secret itself."
+    )
+    openid_label: str = Field("Single sign-on", description="What the button of this log-in says.")
+    openid_domains: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated domains of the e-mail addresses that may log in so; empty: all.",
+    )
+    openid_admit_unknown: bool = Field(
+        False,
+        description="Whether people who were not invited come in by themselves, with a verified address.",
+    )
+    openid_organisation: str = Field(
+        "", description="Id of the organisation that they belong to then; empty: the oldest."
+    )
+    openid_role: str = Field(
+        "",
+        description="Their role in its projects of that day: `viewer` or `editor`; empty: none, until "
+        "an owner gives them one.",
     )
     tls_cert: Path | None = Field(
         None, description="PEM file of the certificate chain; with it the server speaks TLS."
@@ -540,7 +583,7 @@ class Settings(BaseSettings):
             raise ValueError("must be debug, info, warning or error")
         return value.lower()
 
-    @field_validator("mail_domains", mode="before")
+    @field_validator("mail_domains", "openid_domains", mode="before")
     @classmethod
     def _split_domains(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -584,6 +627,28 @@ class Settings(BaseSettings):
             raise ValueError("must be one address")
         return value
 
+    @field_validator("openid_issuer")
+    @classmethod
+    def _safe_issuer(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and not (is_safe(value) and parts.hostname and not (parts.query or parts.fragment)):
+            raise ValueError("must begin with https://, or with http:// and an address of this machine")
+        return value
+
+    @field_validator("openid_label")
+    @classmethod
+    def _short_label(cls, value: str) -> str:
+        if not value.isprintable() or len(value) > OPENID_LABEL_MAX:
+            raise ValueError(f"must have {OPENID_LABEL_MAX} characters at most, in one line")
+        return value
+
+    @field_validator("openid_role")
+    @classmethod
+    def _small_role(cls, value: str) -> str:
+        if value.lower() not in ("", "viewer", "editor"):
+            raise ValueError("must be viewer or editor, or empty")
+        return value.lower()
+
     @field_validator("public_url")
     @classmethod
     def _plain_url(cls, value: str) -> str:
@@ -597,6 +662,10 @@ class Settings(BaseSettings):
             raise ValueError("tls_cert and tls_key must be given together")
         if self.smtp_host and not (self.smtp_from and self.public_url):
             raise ValueError("smtp_host needs smtp_from, and public_url for the links in mails")
+        if self.openid_issuer and not (self.openid_client_id and self.public_url):
+            raise ValueError("openid_issuer needs openid_client_id, and public_url for the way back")
+        if self.openid_client_secret and self.openid_client_secret_file:
+            raise ValueError("openid_client_secret and openid_client_secret_file exclude each other")
         data, target = self.data.absolute(), self.stream_folder
         if target is not None and data in (target.absolute(), *target.absolute().parents):
             raise ValueError("stream_folder must not be in the data folder")

@@ -34,6 +34,8 @@ CONFINED = {
     "sqlalchemy": r"storage\.catalog\..*",
     "argon2": r"service\.people\.passwords",
     "pyotp": r"service\.people\.second_factor",
+    "joserfc": r"service\.people\.openid_provider",
+    "segno": r"service\.people\.second_factor",
     "alembic": r"storage\.catalog\.(migration|migrations\..*)",
     "duckdb": r"query\.engine\.engine|storage\.columns\.shredder",
     "pyarrow.parquet": (

@@ -244,7 +244,7 @@ def _named_files(settings: Settings) -> Findings:
 
 
 def _server(settings: Settings) -> Findings:
-    state = _state(settings)
+    state = running_state(settings)
     if state is None:
         yield from _port(settings)
         return
@@ -276,7 +276,7 @@ def _any_certificate() -> ssl.SSLContext:
     return context
 
 
-def _state(settings: Settings) -> dict[str, Any] | None:
+def running_state(settings: Settings) -> dict[str, Any] | None:
     """The running server's ``server.json``; None if no server runs on the data folder."""
     try:
         state: dict[str, Any] = json.loads((settings.run_folder / "server.json").read_bytes())

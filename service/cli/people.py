@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from service.cli.errors import CannotDo
 
@@ -50,6 +52,7 @@ def add_people(
         ("remove", "remove a person, with all roles and sessions", _remove),
         ("sessions", "print a person's sessions as JSON", _sessions),
         ("end-sessions", "end all sessions of a person, on every worker at once", _end_sessions),
+        ("unlink", "let a person log in with another account of the provider of OpenID Connect", _unlink),
         ("end-two-factor", "let a person who has lost the second factor log in without it", _end_factor),
     ):
         add(name, help, action).add_argument("person", metavar="PERSON", help="an address or an id")
@@ -66,6 +69,7 @@ def _list(catalog: Catalog, _: argparse.Namespace) -> str:
                     "email": person.email,
                     "name": person.name,
                     "two_factor": person.factor is not None,
+                    "openid": catalog.identities.is_linked(person.id),
                     "organisations": dict(standing.organisations),
                     "roles": dict(standing.roles),
                 }
@@ -157,6 +161,14 @@ def _end_factor(catalog: Catalog, args: argparse.Namespace) -> str:
     return f"{person.email} logs in with the password alone."
 
 
+def _unlink(catalog: Catalog, args: argparse.Namespace) -> str:
+    person = _person(catalog, args.person)
+    if not catalog.identities.forget(person.id):
+        raise CannotDo(f"{person.email} has not logged in with OpenID Connect.")
+    _note_of(catalog, "Unlink from OpenID Connect", person)
+    return f"{person.email} is linked anew by the next log-in with this address."
+
+
 def _json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
@@ -194,7 +206,15 @@ def _note(catalog: Catalog, action: str, organisation_ids: list[str], object: st
 
 
 def _base_of(settings: Settings) -> str:
-    """Where people reach the server, as far as the settings say."""
+    """Where people reach the server. Without the setting it is where the server runs, and said to be so."""
+    from service.cli.doctor import running_state
+
+    if settings.public_url:
+        return settings.public_url
+    state = running_state(settings)
+    port = settings.port if state is None else urlsplit(str(state["url"])).port
     scheme = "http" if settings.tls_cert is None else "https"
     host = "localhost" if settings.host in ("0.0.0.0", "::", "127.0.0.1") else settings.host
-    return settings.public_url or f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    known = "where the server runs" if state is not None else "of the settings, as no server runs"
+    sys.stderr.write(f"acumen: ACUMEN_PUBLIC_URL is not set: the link has the port {known}.\n")
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

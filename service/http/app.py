@@ -35,7 +35,7 @@ from service.http.routes import (
     schema,
     system,
 )
-from service.http.routes.accounts import joining, organisation_people, own
+from service.http.routes.accounts import joining, openid, organisation_people, own
 from service.http.routes.importing import imports
 from service.http.routing import RuledRoute, script_callback
 from service.http.write_api import find_target
@@ -60,6 +60,7 @@ SERVED = (
     retention.area,
     own.area,
     joining.area,
+    openid.area,
     organisation_people.area,
     shell.area,
 )
@@ -84,6 +85,7 @@ AREAS = (
     organisations.area,
     own.area,
     joining.area,
+    openid.area,
     organisation_people.area,
     system.area,
     shell.area,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from service.auth.principal import Tenants
 from service.bodies.reader import BodyReader
@@ -25,6 +25,10 @@ from service.telemetry.refusals import Refusals
 from service.threads import in_thread
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.keyring import Keyring
+
+if TYPE_CHECKING:
+    # What it takes to ask a provider is imported where there is one.
+    from service.people.openid import OpenIdLogIn
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,6 +65,7 @@ class Parts:
     """Threads for catalog access, which may wait for a disk."""
     profiles: Profiles
     previewer: Previewer
+    openid: OpenIdLogIn | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     clock: Callable[[], int] = system_clock
     """The present, in µs, to which timeframes are relative."""

@@ -126,19 +126,19 @@ class Accounts:
 
     async def log_in(self, email: str, password: str, code: str | None, visit: Visit) -> Begun:
         """A session for who has this password. Raises WrongLogin, CodeRequired, RateLimited."""
-        counted = [self._of_address(visit), _of_account("email", email)]
+        counted = [self.of_address(visit), _of_account("email", email)]
         async with self.attempt(counted):
             person = await self.in_thread(self.catalog.people.by_email, email)
             known = "" if person is None else person.password
             right = await self.passwords.is_right(known, password)
             if person is None or not right:
-                self._refuse(person, "Log-in refused", visit)
+                self.refuse(person, "Log-in refused", visit)
                 raise WrongLogin
             if person.factor is not None:
                 if not code:
                     raise CodeRequired
                 if not await self.in_thread(self.factors.takes, person, code):
-                    self._refuse(person, "Log-in refused: wrong code", visit)
+                    self.refuse(person, "Log-in refused: wrong code", visit)
                     raise WrongLogin("The code is wrong, or was used before.")
         if self.passwords.is_outdated(person.password):
             renewed = replace(person, password=await self.passwords.hashed(password))
@@ -150,7 +150,7 @@ class Accounts:
 
     async def log_in_with_key(self, project_id: str, key: str, visit: Visit) -> Begun:
         """A session with the rights of a key of a project. Raises WrongLogin, RateLimited."""
-        async with self.attempt([self._of_address(visit)]):
+        async with self.attempt([self.of_address(visit)]):
             try:
                 caller = await self.tenants.caller(project_id, key)
             except (NotFound, InvalidKey):
@@ -172,8 +172,9 @@ class Accounts:
         await self.in_thread(self.catalog.sessions.create, session, instead_of=_former(visit))
         return Begun(token, session)
 
-    async def begin(self, person: Person, visit: Visit) -> Begun:
-        """A new session of a person, whose token nobody had before; it ends the one that the request has.
+    async def begin(self, person: Person, visit: Visit, *, former: str | None = None) -> Begun:
+        """A new session of a person, whose token nobody had before; it ends the one that the request has, or
+        the one with the id ``former``.
 
         Raises WrongLogin where their password has changed since the record was read.
         """
@@ -181,7 +182,10 @@ class Accounts:
         now_us = self.clock()
         session = Session(new_id(), digest, _device(visit), now_us, self._end_us(now_us), person_id=person.id)
         begins = await self.in_thread(
-            self.catalog.sessions.create, session, password=person.password, instead_of=_former(visit)
+            self.catalog.sessions.create,
+            session,
+            password=person.password,
+            instead_of=former or _former(visit),
         )
         if not begins:
             raise WrongLogin
@@ -204,7 +208,7 @@ class Accounts:
 
     async def check_password(self, person: Person, password: str, visit: Visit) -> None:
         """Raises WrongLogin where it is not the person's, and RateLimited after many such attempts."""
-        async with self.attempt([self._of_address(visit), _of_account("email", person.email)]):
+        async with self.attempt([self.of_address(visit), _of_account("email", person.email)]):
             if not await self.passwords.is_right(person.password, password):
                 raise WrongLogin("The password is wrong.")
 
@@ -212,7 +216,8 @@ class Accounts:
         """What counts the attempts at a person's account."""
         return [_of_account("email", person.email)]
 
-    def _of_address(self, visit: Visit) -> AttemptsOf:
+    def of_address(self, visit: Visit) -> AttemptsOf:
+        """What counts the attempts of a client address."""
         return AttemptsOf(f"address/{_network(visit.address)}", self.settings.login_failures_per_address)
 
     # A forgotten password
@@ -223,7 +228,7 @@ class Accounts:
         Nothing is waited for, so that the time of the answer tells nothing. Raises RateLimited.
         """
         limit = AttemptsOf(_of_account("forgotten", email).name, MAILS_PER_ACCOUNT)
-        self._attempts.begin([self._of_address(visit), limit])
+        self._attempts.begin([self.of_address(visit), limit])
         if self.settings.smtp_host:
             self._mails.submit(self._mail_link, email)
 
@@ -243,7 +248,7 @@ class Accounts:
         if standing is not None:
             await self.audit.note(actor_of(standing.person), action, standing.organisations, details=details)
 
-    def _refuse(self, person: Person | None, action: str, visit: Visit) -> None:
+    def refuse(self, person: Person | None, action: str, visit: Visit) -> None:
         """Note a refused log-in, on a thread: the time of the answer must not tell whether it was noted."""
         if person is not None:
             self.executor.submit(self._note_refusal, person, action, visit)

@@ -104,7 +104,7 @@ async def join(
     invitation = await invitation_of(accounts, token)
     standing = None if visit.session is None else visit.session.standing
     if standing is not None:
-        await _accept(accounts, invitation, standing.person, visit, is_new=False)
+        await accept(accounts, invitation, standing.person, visit, is_new=False)
         return None
     if name is None or password is None:
         raise InvalidParameter("Give 'name' and 'password', or log in first.")
@@ -115,7 +115,7 @@ async def join(
         raise Conflict(_TAKEN)
     password_hash = await accounts.passwords.hashed(password)
     person = Person(new_id(), address, name.strip(), password_hash, accounts.clock())
-    await _accept(accounts, invitation, person, visit, is_new=True)
+    await accept(accounts, invitation, person, visit, is_new=True)
     return await accounts.begin(person, visit)
 
 
@@ -135,12 +135,22 @@ async def set_password(accounts: Accounts, token: str, password: str, visit: Vis
     await accounts.note_of_person(person_id, "Set a password with a link", address=visit.address)
 
 
-async def _accept(
-    accounts: Accounts, invitation: Invitation, person: Person, visit: Visit, *, is_new: bool
+async def accept(
+    accounts: Accounts,
+    invitation: Invitation,
+    person: Person,
+    visit: Visit,
+    *,
+    is_new: bool,
+    identity: tuple[str, str] | None = None,
 ) -> None:
+    """Use an invitation up for a person; ``identity``: issuer and subject of a new one.
+
+    Raises Gone, Conflict, InvalidParameter, DuplicateIdentity.
+    """
     try:
         await accounts.in_thread(
-            accounts.catalog.invitations.accept, invitation.digest, person, is_new=is_new
+            accounts.catalog.invitations.accept, invitation.digest, person, is_new=is_new, identity=identity
         )
     except (UnknownInvitation, UnknownPerson):
         raise Gone(USED) from None

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 import uvloop
@@ -76,6 +77,9 @@ from storage.disk.file_system import LocalFileSystem
 from storage.paths import DataFolder
 from storage.read.arrivals import ArrivalReader
 from storage.read.snapshot_reader import Reader
+
+if TYPE_CHECKING:
+    from service.people.openid import OpenIdLogIn
 
 CATALOG_THREADS = 4
 ORPHAN_SECONDS = 2.0
@@ -168,6 +172,7 @@ async def composed(
             catalog_threads,
             Profiles(reader, query_service, catalog_threads, _kept_profiles_max(settings)),
             stack.enter_context(contextlib.closing(Previewer(settings))),
+            openid=_openid(accounts),
             clock=clock,
         )
         stack.callback(refusals.log_due, last=True)
@@ -246,6 +251,15 @@ def _tails(
         limits,
         metrics,
     )
+
+
+def _openid(accounts: Accounts) -> OpenIdLogIn | None:
+    """Log-in with OpenID Connect, where it is set up: a worker without it is smaller by what that imports."""
+    if not accounts.settings.openid_issuer:
+        return None
+    from service.people.openid import OpenIdLogIn
+
+    return OpenIdLogIn(accounts)
 
 
 def _budgets(catalog: Catalog, clock: Callable[[], int]) -> EmbedBudgets:

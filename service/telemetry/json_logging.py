@@ -24,7 +24,7 @@ SECRETS: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("acume
 """Secrets of the current request, to be redacted from log lines."""
 
 BLOT = "[redacted]"
-SECRET_PARAMETERS = frozenset({"api_key", "data", "email", "email_address", "signature"})
+SECRET_PARAMETERS = frozenset({"api_key", "code", "data", "email", "email_address", "signature", "state"})
 _ACCESS_KEY = re.compile(r"/3\.0/projects/[^/]*/keys/([^/]+)")
 """Matches the path of one access key; the group is the key."""
 _SECRET_LENGTH_MIN = 4

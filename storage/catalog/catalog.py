@@ -22,6 +22,7 @@ from storage.catalog.derived.imports import Imports
 from storage.catalog.derived.saved_queries import SavedQueries
 from storage.catalog.keyring import Keyring
 from storage.catalog.people.audit import AuditLog
+from storage.catalog.people.identities import Identities
 from storage.catalog.people.invitations import Invitations
 from storage.catalog.people.password_links import PasswordLinks
 from storage.catalog.people.people import People
@@ -73,6 +74,7 @@ class Catalog:
         self.sessions = Sessions(database, clock)
         self.invitations = Invitations(database, clock)
         self.password_links = PasswordLinks(database, clock)
+        self.identities = Identities(database, clock)
         self.audit = AuditLog(database, clock)
 
         self.collections = Collections(database, clock, schemas)

@@ -120,6 +120,10 @@ class DuplicatePerson(CatalogError):
     """Another person has the e-mail address."""
 
 
+class DuplicateIdentity(CatalogError):
+    """The identity is another person's, or the person has another one of this issuer."""
+
+
 class LastOwner(CatalogError):
     """An organisation would be left without an owner."""
 

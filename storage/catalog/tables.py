@@ -484,6 +484,28 @@ password_links = Table(
     sqlite_autoincrement=True,
 )
 
+identities = Table(
+    "identities",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("person_id", Text, ForeignKey("people.id")),
+    Column("created_us", BigInteger, nullable=False),
+    Index("identities_by_subject", "issuer", "subject", unique=True),
+    Index("identities_by_person", "person_id"),
+    sqlite_autoincrement=True,
+)
+"""Who a person is at a provider of log-in. Without a person: one who was removed."""
+
+openid_returns = Table(
+    "openid_returns",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("expires_us", BigInteger, nullable=False),
+)
+"""Log-ins at a provider that have come back, by the digest of their state: each comes back once."""
+
 audit = Table(
     "audit",
     metadata,

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from storage.catalog.catalog import Catalog
 from storage.catalog.database import connection
+from storage.catalog.errors import CatalogDamaged
 from storage.catalog.stored.records import FileRow
 from storage.disk.durable_files import make_folder, new_file, sha256_of
 from storage.disk.file_system import FileSystem, LocalFileSystem, full_sync
@@ -144,6 +145,7 @@ def restore(
     shutil.rmtree(draft, ignore_errors=True)
     make_folder(draft)
     _copy_tree(source, draft, say)
+    _end_access(DataFolder.at(draft), say, accept_damage=accept_damage)
     if secret_file is not None:
         with new_file(draft / "secret.key") as file:
             file.write(secret_file.read_bytes())
@@ -153,6 +155,21 @@ def restore(
     draft.rename(data)
     LocalFileSystem().sync_directory(data.absolute().parent)
     return manifest
+
+
+def _end_access(draft: DataFolder, say: Say, *, accept_damage: bool) -> None:
+    """End all sessions of the copy, and void its one-time links: some have ended or were used since,
+    and nobody knows which."""
+    copied = Catalog.open(draft.root)
+    try:
+        copied.sessions.end_everything()
+    except CatalogDamaged as error:
+        if not accept_damage:
+            raise
+        say(f"The sessions and links of the backup could not be ended: {error}")
+    finally:
+        copied.close()
+    _tidy_catalog(draft)
 
 
 def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path | None, say: Say) -> int:

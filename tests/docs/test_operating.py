@@ -15,7 +15,9 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from service.__main__ import main
-from storage.catalog.catalog import Catalog
+from service.people.password_mail import make_password_link
+from storage.catalog.catalog import Catalog, system_clock
+from tests.service.people.browsers import invited, person
 from tests.service.whole import Whole
 from tests.support.server import Served, ServedProject
 
@@ -162,6 +164,25 @@ def test_a_restore_over_a_folder_says_which_deletions_it_undoes(tmp_path: Path) 
     said = acumen("restore", second, "--data", data, "--replace")
     assert "1 deletions or changes were made after this backup" in said
     assert len(numbers(data, project)) == 301
+
+
+def test_a_restored_backup_lets_nobody_in_who_was_in_before(tmp_path: Path) -> None:
+    data, backup, restored = tmp_path / "data", tmp_path / "backup", tmp_path / "restored"
+    whole = Whole(data)
+    ann = person(whole, "ann", owner=True)
+    invitation = invited(whole, is_owner=True)
+    reset = make_password_link(whole.catalog, whole.catalog.people.all()[0], system_clock())
+    acumen("backup", backup, "--data", data)
+    whole.close()
+    acumen("restore", backup, "--data", restored, "--secret-file", data / "secret.key")
+    whole = Whole(restored)
+    ann.whole = whole
+    assert ann.send("GET", "/account").status_code == 401
+    assert ann.send("POST", "/account/join/check", {"token": invitation}).status_code == 410
+    given = {"token": reset, "new": "another good password"}
+    assert ann.send("POST", "/account/password/reset", given).status_code == 410
+    assert ann.log_in("ann@example.com").status_code == 201, "the person and the password are there"
+    whole.close()
 
 
 def test_a_backup_whose_source_or_copy_is_damaged_is_none(tmp_path: Path) -> None:

@@ -64,7 +64,10 @@ export function App() {
     setNotice(said);
     go("/login");
   };
-  if (path === "/login") return <LoginPage notice={notice} enter={(found) => enter(found, query.get("next"))} />;
+  if (path === "/login") {
+    const next = query.get("next");
+    return <LoginPage notice={notice} next={next} returned={query.get("openid")} enter={(found) => enter(found, next)} />;
+  }
   if (path === "/join") {
     return <JoinPage session={session} enter={(found, project) => enter(found, project ? addressOf(project) : null)} />;
   }

@@ -27,6 +27,8 @@ export interface Person {
   email: string;
   name: string;
   two_factor: boolean;
+  /** Who logs in with a provider may have none. */
+  password: boolean;
 }
 
 export interface Session {
@@ -39,6 +41,8 @@ export interface Session {
 
 /** What goes into the header `Authorization`. */
 export const TOKEN = "session";
+/** A longer address of a page is not kept through a log-in elsewhere. */
+const NEXT_MAX = 2000;
 /** Set while there may be a cookie. */
 const PERHAPS = "acumen.session";
 
@@ -83,8 +87,24 @@ export function join(given: { token: string; email?: string; name?: string; pass
   return begin("/account/join", given);
 }
 
+/** What the button of the server's provider says; null where it has none. */
+export async function openIdLabel(): Promise<string | null> {
+  return (await send<{ label: string | null }>("GET", "/account/openid")).label;
+}
+
+/** Where to go to log in with the provider. */
+export async function beginOpenId({ next, invitation }: { next?: string | null; invitation?: string }): Promise<string> {
+  const page = next?.startsWith("/app/") && next.length <= NEXT_MAX ? next : undefined;
+  return (await send<{ location: string }>("POST", "/account/openid/begin", { next: page, invitation })).location;
+}
+
 async function begin(path: string, given: unknown): Promise<Session> {
   await send("POST", path, given);
+  return entered();
+}
+
+/** The session that has just begun. */
+export async function entered(): Promise<Session> {
   try {
     const session = await send<Session>("GET", "/account");
     localStorage.setItem(PERHAPS, "1");

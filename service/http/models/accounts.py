@@ -54,6 +54,21 @@ class JoinCheck(RequestBody):
     token: Text
 
 
+class OpenIdBegin(RequestBody):
+    """`next`: the page to show afterwards. `invitation`: the token of one to accept."""
+
+    next: Annotated[str, Field(max_length=2_000)] | None = None
+    invitation: Text | None = None
+
+
+class OpenIdOffer(AnswerBody):
+    label: str | None = Field(description="What its button says; null where this server has no such log-in.")
+
+
+class OpenIdSent(AnswerBody):
+    location: str = Field(description="Where the browser is to go.")
+
+
 class PasswordChange(RequestBody):
     old: GivenPassword
     new: Password
@@ -92,6 +107,7 @@ class OwnPerson(AnswerBody):
     email: str
     name: str
     two_factor: bool
+    password: bool = Field(description="Who came in by OpenID Connect may have none.")
 
 
 class OwnOrganisation(AnswerBody):
@@ -142,6 +158,7 @@ class JoinOffer(AnswerBody):
 class FactorOffer(AnswerBody):
     secret: str
     uri: str
+    picture: str = Field(description="The address as a QR code, an SVG.")
 
 
 class RecoveryCodes(AnswerBody):

@@ -52,6 +52,7 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
     tables.sessions: ("id",),
     tables.invitations: ("id",),
     tables.password_links: ("number",),
+    tables.identities: ("number",),
 }
 """The tables whose rows have a checksum, with a unique key of each.
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from storage.catalog.database.versions import Area
 from storage.catalog.errors import UnknownInvitation
+from storage.catalog.people.identities import enter_identity
 from storage.catalog.people.people import create_person, join, people_exist
 from storage.catalog.people.records import Invitation, Person, Role
 from storage.catalog.repository import Repository
@@ -47,16 +48,21 @@ class Invitations(Repository):
         with self._database.changing(Area.PEOPLE) as connection:
             return connection.execute(delete(invitations).where(*this)).rowcount == 1
 
-    def accept(self, digest: str, person: Person, *, is_new: bool) -> Invitation:
+    def accept(
+        self, digest: str, person: Person, *, is_new: bool, identity: tuple[str, str] | None = None
+    ) -> Invitation:
         """Uses an invitation up, for a new person or one that there is.
 
-        Raises UnknownInvitation, DuplicatePerson, UnknownPerson, InvalidName; then nothing is used up.
+        ``identity``: issuer and subject of a new person. Raises UnknownInvitation, DuplicatePerson,
+        UnknownPerson, DuplicateIdentity, InvalidName; then nothing is used up.
         """
         with self._database.changing(Area.PEOPLE) as connection:
             invitation = self._open(connection, digest)
             connection.execute(delete(invitations).where(invitations.c.id == invitation.id))
             if is_new:
                 create_person(connection, person)
+            if identity is not None:
+                enter_identity(connection, *identity, person.id, self._clock())
             join(
                 connection,
                 invitation.organisation_id,

@@ -14,6 +14,7 @@ from storage.catalog.errors import DuplicatePerson, LastOwner, UnknownPerson
 from storage.catalog.people.records import Member, Person, Role, Standing
 from storage.catalog.repository import Repository
 from storage.catalog.tables import (
+    identities,
     invitations,
     members,
     organisations,
@@ -43,7 +44,7 @@ class People(Repository):
 
     def find(self, person_id: str) -> Person | None:
         with self._database.reading() as connection:
-            return _find(connection, person_id)
+            return find_person(connection, person_id)
 
     def by_email(self, email: str) -> Person | None:
         with self._database.reading() as connection:
@@ -161,7 +162,7 @@ class People(Repository):
     def take_recovery(self, person_id: str, digest: str) -> bool:
         """Whether there was a recovery code with this digest; there is none afterwards."""
         with self._database.writing() as connection:
-            person = _find(connection, person_id)
+            person = find_person(connection, person_id)
             if person is None or digest not in person.recovery:
                 return False
             left = [one for one in person.recovery if one != digest]
@@ -239,7 +240,7 @@ def set_password(connection: Connection, person_id: str, password: str, keep_ses
 
 
 def standing_of(connection: Connection, person_id: str) -> Standing | None:
-    person = _find(connection, person_id)
+    person = find_person(connection, person_id)
     if person is None:
         return None
     places = select(members.c.organisation_id, members.c.is_owner).where(
@@ -256,7 +257,7 @@ def _projects_of(organisation_id: str) -> Any:
     return select(projects.c.id).where(projects.c.organisation_id == organisation_id)
 
 
-def _find(connection: Connection, person_id: str) -> Person | None:
+def find_person(connection: Connection, person_id: str) -> Person | None:
     row = connection.execute(select(people).where(people.c.id == person_id)).first()
     return None if row is None else _person(row)
 
@@ -267,7 +268,7 @@ def _person(row: Any) -> Person:
 
 
 def _require(connection: Connection, person_id: str) -> None:
-    if _find(connection, person_id) is None:
+    if find_person(connection, person_id) is None:
         raise UnknownPerson("There is no such person.")
 
 
@@ -304,4 +305,7 @@ def _remove(connection: Connection, person_id: str) -> None:
     connection.execute(delete(invitations).where(invitations.c.invited_by == person_id))
     for table in (sessions, password_links, roles, members):
         connection.execute(delete(table).where(table.c.person_id == person_id))
+    # Who they are at a provider stays known: it is by this that they are not admitted again as somebody new.
+    own = identities.c.person_id == person_id
+    connection.execute(update(identities).where(own).values(person_id=None))
     connection.execute(delete(people).where(people.c.id == person_id))

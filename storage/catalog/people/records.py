@@ -38,6 +38,15 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Who somebody is at a provider of log-in. Without a person it is that of one who was removed."""
+
+    issuer: str
+    subject: str
+    person_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """A person with their places: organisation id → whether they own it, project id → role."""
 

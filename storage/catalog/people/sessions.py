@@ -10,7 +10,7 @@ from storage.catalog.database.versions import Area
 from storage.catalog.people.people import standing_of
 from storage.catalog.people.records import Session, Standing
 from storage.catalog.repository import Repository
-from storage.catalog.tables import people, sessions
+from storage.catalog.tables import invitations, password_links, people, sessions
 
 _FIELDS = tuple(Session.__dataclass_fields__)
 
@@ -69,6 +69,12 @@ class Sessions(Repository):
         """Ends all sessions of a person; returns how many there were."""
         with self._database.changing(Area.PEOPLE) as connection:
             return connection.execute(delete(sessions).where(sessions.c.person_id == person_id)).rowcount
+
+    def end_everything(self) -> None:
+        """Ends all sessions, and voids all one-time links."""
+        with self._database.changing(Area.PEOPLE) as connection:
+            for table in (sessions, invitations, password_links):
+                connection.execute(delete(table))
 
 
 def _session(row: Any) -> Session:

@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import numpy
 import pyotp
 import pytest
+import zxingcpp
 
 from tests.clients.pages.conftest import AS_JSON, Visiting, Visitor, sell
 from tests.clients.pages.test_access import serious
@@ -16,6 +18,14 @@ from tests.support.server import Served, ServedProject
 
 PASSWORD = "correct horse battery"
 ENDED = "Your session has ended. Log in again to go on."
+SHADES = """async (image) => {
+  await image.decode();
+  const size = 400, canvas = document.createElement("canvas");
+  canvas.width = canvas.height = size;
+  const drawing = canvas.getContext("2d");
+  drawing.drawImage(image, 0, 0, size, size);
+  return [size, [...drawing.getImageData(0, 0, size, size).data].filter((_, at) => at % 4 === 0)];
+}"""
 DEAD = "This link does not work any more"
 
 
@@ -53,9 +63,8 @@ def invited(served: Served, name: str, *options: str) -> str:
 
 
 def link_of(served: Served, *command: str) -> str:
-    """The link that a command prints, at the port of this server."""
-    path = served.told("people", *command).stdout.strip().removeprefix("http://localhost:8000")
-    return served.url + path
+    """The link that a command prints, at the address of this server."""
+    return served.url + "/" + served.told("people", *command).stdout.strip().split("/", 3)[3]
 
 
 @pytest.fixture
@@ -70,6 +79,13 @@ def log_in(page: Any, name: str, password: str = PASSWORD) -> None:
     page.get_by_role("textbox", name="E-mail").fill(f"{name}@example.com")
     page.get_by_role("textbox", name="Password").fill(password)
     page.get_by_role("button", name="Log in").click()
+
+
+def scanned(image: Any) -> str:
+    """What a phone reads in a picture of the page."""
+    size, shades = image.evaluate(SHADES)
+    [found] = zxingcpp.read_barcodes(numpy.array(shades, numpy.uint8).reshape(size, size))
+    return str(found.text)
 
 
 def visit(visitor: Visitor, path: str) -> Any:
@@ -200,7 +216,9 @@ def test_the_second_factor_is_turned_on_asked_for_and_turned_off(owner: Visitor)
     page = visit(owner, "/app/account")
     page.get_by_role("button", name="Turn it on").click()
     secret = page.get_by_label("the secret", exact=True).inner_text().strip()
-    assert secret in page.get_by_label("the address", exact=True).inner_text()
+    address = page.get_by_label("the address", exact=True).inner_text().strip()
+    assert secret in address
+    assert scanned(page.get_by_alt_text("QR code of the address below")) == address
     page.get_by_label("Code of six digits").fill("12")
     page.get_by_role("button", name="Confirm").click()
     page.get_by_role("alert").filter(has_text="The code is wrong").wait_for()

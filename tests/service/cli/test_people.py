@@ -67,6 +67,11 @@ def test_links_are_for_where_people_reach_the_server(shell: Shell, monkeypatch: 
     assert shell.told("first-link").startswith("https://acumen.example/join#")
 
 
+def test_without_a_public_address_it_is_said_whose_port_a_link_has(shell: Shell) -> None:
+    _, _, err = shell.run("first-link")
+    assert "ACUMEN_PUBLIC_URL is not set" in err and "no server runs" in err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -75,6 +80,7 @@ def test_links_are_for_where_people_reach_the_server(shell: Shell, monkeypatch: 
         (("invite", "ann@example.com", "--project", "none"), "There is no project none."),
         (("link", "ann@example.com"), "There is no person ann@example.com"),
         (("remove", "x"), "There is no person x"),
+        (("unlink", "x"), "There is no person x"),
         (("end-sessions", "x"), "There is no person x"),
     ],
 )
@@ -87,7 +93,12 @@ def test_the_first_start_prints_a_link_for_the_first_person_alone() -> None:
     with Served() as served:
         link = next(line for line in served.log.read_text().splitlines() if "/join#" in line)
         assert link.strip().startswith(f"{served.url}/join#")
-        another = served.told("people", "first-link").stdout
+        told = served.told("people", "first-link")
+        another = told.stdout
+        assert (
+            another.startswith(f"http://localhost:{served.port}/join#")
+            and "where the server runs" in told.stderr
+        )
         refused = served.request(
             "POST", "/account/join/check", {"token": link.partition("#")[2].strip()}, headers=AS_JSON
         )

@@ -38,6 +38,7 @@ class TestLogIn:
             "email": "ann@example.com",
             "name": "Ann",
             "two_factor": False,
+            "password": True,
         }
         project = whole.project
         assert account["organisations"] == [

@@ -9,6 +9,7 @@ import { checkPassword, faultsOf, FieldFault, PASSWORD_RULES, useSubmit } from "
 import { TextField } from "../ui/field.tsx";
 import { Loading, Problem } from "../ui/states.tsx";
 import { Entry, Refused } from "./entry.tsx";
+import { OpenIdButton } from "./openid.tsx";
 
 interface Offer {
   organisation: Organisation;
@@ -46,7 +47,10 @@ export function JoinPage({ session, enter }: Props) {
         {session?.person ? (
           <AcceptAs name={session.person.name || session.person.email} accept={accept} />
         ) : (
-          <NewPerson offer={offer} accept={accept} />
+          <>
+            <NewPerson offer={offer} accept={accept} />
+            <OpenIdButton invitation={token} or="or join with" />
+          </>
         )}
       </div>
     </Entry>

@@ -1,11 +1,13 @@
 /** Log in: as a person, or with a key of a project. */
 import { ApiError } from "acumen-client";
-import { useState } from "preact/hooks";
-import { call, logIn, logInWithKey, type Session } from "../session.ts";
+import { useEffect, useState } from "preact/hooks";
+import { call, entered, logIn, logInWithKey, type Session } from "../session.ts";
 import { faultsOf, FieldFault, useSubmit } from "../submit.ts";
 import { TextField } from "../ui/field.tsx";
 import { Tabs } from "../ui/tabs.tsx";
+import { Loading, textOf } from "../ui/states.tsx";
 import { Entry, Refused } from "./entry.tsx";
+import { ENTERED, faultOf, OpenIdButton } from "./openid.tsx";
 
 type Enter = (session: Session) => void;
 
@@ -14,8 +16,23 @@ const TABS = [
   { id: "key", label: "Project key" },
 ];
 
-export function LoginPage({ enter, notice }: { enter: Enter; notice: string }) {
+interface Props {
+  enter: Enter;
+  notice: string;
+  /** Where somebody wanted to go. */
+  next: string | null;
+  /** How a log-in with the server's provider ended; null where there was none. */
+  returned: string | null;
+}
+
+export function LoginPage({ enter, notice, next, returned }: Props) {
   const [way, setWay] = useState("person");
+  const [failed, setFailed] = useState("");
+  useEffect(() => {
+    setFailed(faultOf(returned));
+    if (returned === ENTERED) entered().then(enter, (error: unknown) => setFailed(textOf(error)));
+  }, [returned]);
+  if (returned === ENTERED && !failed) return <Entry title="Log in to Acumen"><Loading what="your account" /></Entry>;
   return (
     <Entry title="Log in to Acumen">
       {notice && (
@@ -23,10 +40,16 @@ export function LoginPage({ enter, notice }: { enter: Enter; notice: string }) {
           {notice}
         </p>
       )}
+      {failed && (
+        <div class="problem" role="alert">
+          <p>{failed}</p>
+        </div>
+      )}
       <div class="card">
         <Tabs label="How to log in" tabs={TABS} chosen={way} choose={setWay}>
           {way === "key" ? <KeyForm enter={enter} /> : <PersonForm enter={enter} />}
         </Tabs>
+        <OpenIdButton next={next} />
       </div>
       <p class="small">
         Programs need no log-in: <a href="/docs">the documentation of the API</a> shows every call.

@@ -23,7 +23,7 @@ def with_session(answer: Response, parts: Parts, request: Request, begun: Begun)
         COOKIE,
         begun.token,
         max_age=max(1, (begun.session.expires_us - begun.session.created_us) // 1_000_000),
-        secure=_is_secure(parts, request),
+        secure=is_secure(parts, request),
         httponly=True,
         samesite="strict",
     )
@@ -33,9 +33,10 @@ def with_session(answer: Response, parts: Parts, request: Request, begun: Begun)
 def ended(parts: Parts, request: Request) -> Response:
     """A 204 that removes the cookie."""
     answer = empty_answer()
-    answer.delete_cookie(COOKIE, secure=_is_secure(parts, request), httponly=True, samesite="strict")
+    answer.delete_cookie(COOKIE, secure=is_secure(parts, request), httponly=True, samesite="strict")
     return answer
 
 
-def _is_secure(parts: Parts, request: Request) -> bool:
+def is_secure(parts: Parts, request: Request) -> bool:
+    """Whether cookies are for HTTPS alone."""
     return request.url.scheme == "https" or parts.settings.public_url.startswith("https://")

@@ -19,6 +19,7 @@ from service.http.routing import AccountCall, OfAccount, OfAnyone, RouteArea
 from service.people.accounts import Begun
 from service.people.known_sessions import Holder
 from service.people.links import plain_address
+from service.people.second_factor import picture_of
 from service.saved_queries.definition import moment_text
 from storage.catalog.people.records import Session, Standing
 
@@ -165,10 +166,14 @@ async def change_password(call: OfAccount, given: models.PasswordChange) -> Resp
 async def offer_factor(call: OfAccount) -> Response:
     """It counts once it is confirmed with a code. Who has one already ends it first, for which the password
     is needed: a session that somebody left open must not be enough to replace it."""
+    if not call.person.password:
+        raise Conflict(
+            "You have no password: a second factor is for your provider to ask for.", code=FACTOR_THERE
+        )
     if call.person.factor is not None:
         raise Conflict("You have a second factor: end it first.", code=FACTOR_THERE)
     secret, uri = await call.parts.in_thread(call.parts.accounts.factors.offer, call.person)
-    return json_answer({"secret": secret, "uri": uri})
+    return json_answer({"secret": secret, "uri": uri, "picture": await call.parts.in_thread(picture_of, uri)})
 
 
 @area.put(
@@ -221,7 +226,13 @@ async def account_json(parts: Parts, holder: Holder) -> Json:
         organisations = await _organisations(parts, holder.standing)
         projects = await _projects(parts, holder, holder.standing)
         own = holder.standing.person
-        person = {"id": own.id, "email": own.email, "name": own.name, "two_factor": own.factor is not None}
+        person = {
+            "id": own.id,
+            "email": own.email,
+            "name": own.name,
+            "two_factor": own.factor is not None,
+            "password": bool(own.password),
+        }
     session = {"id": holder.session.id, "expires_at": moment_text(holder.session.expires_us)}
     return {"person": person, "organisations": organisations, "projects": projects, "session": session}
 

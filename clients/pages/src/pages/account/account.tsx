@@ -27,14 +27,19 @@ export function AccountPage({ session, say, renew }: OwnProps) {
       </section>
       <section class="card part" aria-labelledby="password-title">
         <h2 id="password-title">Password</h2>
-        <PasswordForm email={person.email} done={() => {
+        {!person.password && <p>You have none: you log in elsewhere, with another service.</p>}
+        {person.password && <PasswordForm email={person.email} done={() => {
           say("Your password is changed. Your other sessions have ended.");
           setTurn(turn + 1);
-        }} />
+        }} />}
       </section>
       <section class="card part" aria-labelledby="factor-title">
         <h2 id="factor-title">Second factor</h2>
-        <SecondFactor on={person.two_factor} renew={renew} say={say} />
+        {person.password ? (
+          <SecondFactor on={person.two_factor} renew={renew} say={say} />
+        ) : (
+          <p>It is for the service with which you log in to ask for one.</p>
+        )}
       </section>
       <section aria-labelledby="sessions-title">
         <h2 id="sessions-title">Where you are logged in</h2>

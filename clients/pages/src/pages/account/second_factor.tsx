@@ -10,6 +10,8 @@ import { Refused } from "../entry.tsx";
 interface Offer {
   secret: string;
   uri: string;
+  /** The address as an SVG of a QR code. */
+  picture: string;
 }
 
 interface Props {
@@ -71,9 +73,11 @@ function Confirm({ offer, confirmed, close }: ConfirmProps) {
   return (
     <form onSubmit={submit} noValidate>
       <p>
-        Add this secret to an authenticator app, by hand or by its <a href={offer.uri}>address</a>. Then enter the code that the app
-        shows.
+        Scan this with an authenticator app on your phone, and enter the code that the app shows. On the phone itself open
+        the <a href={offer.uri}>address</a> instead.
       </p>
+      <img class="qr" src={`data:image/svg+xml,${encodeURIComponent(offer.picture)}`} alt="QR code of the address below" />
+      <p class="hint">Or give the app this secret by hand:</p>
       <Code text={offer.secret} what="the secret" />
       <p class="hint">The same as an address, for apps that take one:</p>
       <Code text={offer.uri} what="the address" />
