@@ -205,7 +205,8 @@ def parameter(one: Json) -> Json:
 
 
 def test_each_operation_has_an_example_that_succeeds() -> None:
-    """But for those that need what the tests' server has not: they say why in their description."""
+    """But for those that need what the tests' server has not: a provider to log in with."""
     for area in AREAS:
         for one in area.operations:
-            assert any(example.status < 400 for example in one.examples), (one.method, one.path)
+            if one.path != "/account/openid/begin":
+                assert any(example.status < 400 for example in one.examples), (one.method, one.path)

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from service.errors import NotFound
 from service.http.authorization import PUBLIC, VISITOR
 from service.http.models import accounts as models
-from service.http.openapi.operation import DocumentedAnswer, Example, ok
+from service.http.openapi.operation import STRING, DocumentedAnswer, Example, in_query, ok
 from service.http.parts import Parts
 from service.http.request import Pairs, cookie_of, json_answer, pairs_of
 from service.http.routes.accounts.cookies import is_secure, visit_of, with_session
@@ -76,6 +76,9 @@ async def begin(call: OfAnyone, given: models.OpenIdBegin) -> Response:
     PUBLIC,
     "Come back from the provider",
     {303: DocumentedAnswer("The page to log in, with a session, or with what went wrong.")},
+    parameters=tuple(
+        in_query(name, STRING, "Of the provider.") for name in ("state", "code", "error", "iss")
+    ),
     examples=(Example(query={"state": "x", "code": "x"}, key="", status=303),),
     open=True,
     errors=(400, 500, 503),
