@@ -26,8 +26,8 @@ from storage.catalog.tenants.records import AccessKey
 from storage.events.validation import Context, EventLimits, InvalidEvent, examine
 
 PERMITTED = ("writes", "queries", "saved_queries", "cached_queries", "datasets", "schema", "query_definition")
-FIELDS = ("name", "is_active", "permitted", "options", "key", "project_id")
-"""Fields of an access key's JSON body; the last two are set by the server only."""
+FIELDS = ("name", "is_active", "permitted", "options", "key", "project_id", "public_id")
+"""Fields of an access key's JSON body; the last three are set by the server only."""
 QUOTAS = "quotas"
 """An optional section of ``options``, shown only for keys that were given one."""
 EMBED = "embed"
@@ -204,6 +204,7 @@ def shown(keyring: Keyring, key: AccessKey) -> dict[str, Any]:
         "permitted": list(key.permitted),
         "options": dict(key.options),
         "project_id": key.project_id,
+        "public_id": key.public_id,
     }
 
 

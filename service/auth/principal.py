@@ -614,7 +614,7 @@ class Tenants:
     def _grant(self, project: Project, key: str, digest: str) -> Caller | None:
         record = self._access_keys.find(project.id, digest)
         if record is not None:
-            return _by_access_key(project, record) if record.is_active else None
+            return caller_by_access_key(project, record) if record.is_active else None
         scope = scope_of(key, project.master_key)
         if scope is None or _scope_problem(project, scope) is not None:
             return None
@@ -645,7 +645,7 @@ class Tenants:
                 text = self._keyring.unseal(record.sealed, seal_context(project.id, record.digest))
             except WrongSecret:
                 return None
-            key = _TokenKey(_by_access_key(project, record), public_id, TokenSecrets.of(text))
+            key = _TokenKey(caller_by_access_key(project, record), public_id, TokenSecrets.of(text))
         self._known.enter_token_key(project, public_id, key)
         return key
 
@@ -767,7 +767,8 @@ def _scopes_of(project: Project) -> str:
     return f"{key_id(project.master_key)}/"
 
 
-def _by_access_key(project: Project, key: AccessKey) -> Caller:
+def caller_by_access_key(project: Project, key: AccessKey) -> Caller:
+    """The caller with this access key, whether it is active or not."""
     options = stored_options(dict(key.options))
     permissions = frozenset(Permission(name) for name in key.permitted)
     if Permission.QUERIES in permissions:

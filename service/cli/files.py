@@ -12,7 +12,7 @@ from storage.catalog.errors import UnknownProject
 
 if TYPE_CHECKING:
     # Imported where used, since printing the help should not wait for it.
-    from service.cli.reader_code import CollectionListing, ReadFile
+    from service.reader_code import CollectionListing, ReadFile
     from storage.catalog.catalog import Catalog
     from storage.catalog.stored.records import Collection, FileRow
 
@@ -63,7 +63,7 @@ def run(catalog: Catalog, args: argparse.Namespace, say: Callable[[str], None]) 
 def _code(
     catalog: Catalog, collection: Collection, files: list[FileRow], notes: list[str], reader: str
 ) -> str:
-    from service.cli.reader_code import COMMENTS, READERS
+    from service.reader_code import COMMENTS, READERS
 
     if not files:
         lines = [*notes] or [f"{_named(collection)} has {NO_FILE}"]
@@ -74,7 +74,7 @@ def _code(
 def _listing(
     catalog: Catalog, collection: Collection, files: list[FileRow], notes: list[str]
 ) -> CollectionListing:
-    from service.cli.reader_code import PLACES_MAX, CollectionListing, ReadFile, numbers_of
+    from service.reader_code import PLACES_MAX, CollectionListing, ReadFile, numbers_of
     from storage.files.parquet import digits_in, places_in
 
     read = [
@@ -103,13 +103,13 @@ def _listing(
 
 
 def _named(collection: Collection) -> str:
-    from service.cli.reader_code import quoted
+    from service.reader_code import quoted
 
     return f"Collection {quoted(collection.name)}"
 
 
 def _damaged_note(catalog: Catalog, file: FileRow) -> str:
-    from service.cli.reader_code import quoted
+    from service.reader_code import quoted
 
     path = quoted(str(catalog.folder.absolute(file.path)))
     return f"Left out, since it is damaged: {path}. 'acumen check' says more."

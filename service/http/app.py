@@ -36,6 +36,14 @@ from service.http.routes import (
     system,
 )
 from service.http.routes.accounts import joining, openid, organisation_people, own
+from service.http.routes.administration import (
+    erasures,
+    key_previews,
+    own_keys,
+    server_state,
+    stored_files,
+    usage,
+)
 from service.http.routes.importing import imports
 from service.http.routing import RuledRoute, script_callback
 from service.http.write_api import find_target
@@ -58,6 +66,12 @@ SERVED = (
     imports.area,
     organisations.area,
     retention.area,
+    key_previews.area,
+    own_keys.area,
+    erasures.area,
+    stored_files.area,
+    usage.area,
+    server_state.area,
     own.area,
     joining.area,
     openid.area,
@@ -82,6 +96,12 @@ AREAS = (
     keys.area,
     erasure.area,
     retention.area,
+    key_previews.area,
+    own_keys.area,
+    erasures.area,
+    stored_files.area,
+    usage.area,
+    server_state.area,
     organisations.area,
     own.area,
     joining.area,

@@ -73,10 +73,14 @@ class Rule:
         if caller.embed is not None:
             caller.embed.check_expiry(parts.clock() / 1_000_000)
             check_origin(caller.embed, parts, request)
+        self.check(caller)
+        return caller
+
+    def check(self, caller: Caller) -> None:
+        """Raises AdminOnly or Forbidden where the caller lacks a permission."""
         caller.require(*self.permissions)
         for permission in self.further:
             caller.require(permission)
-        return caller
 
 
 PUBLIC = Rule(Realm.PUBLIC)

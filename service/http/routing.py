@@ -139,8 +139,8 @@ class RuledRoute(APIRoute):
     a GET that names a callback gets its errors through that too. ``admin_hint`` is appended to the refusal
     where the master key is needed. ``narrows``: the handler of a DELETE checks the parameters; without it any
     parameter of a DELETE is refused. ``spends``: its answers count against the budgets of embed tokens.
-    ``framed``: what is shown in a frame, such as a chart; browsers get errors as pages then. ``noted``: the
-    audit log tells it, although keys may do it that may not manage.
+    ``framed``: what is shown in a frame, such as a chart; browsers get errors as pages then. ``audited``:
+    whether the audit log tells of it; by default if its method and rule are those of a change.
     """
 
     def __init__(
@@ -156,13 +156,13 @@ class RuledRoute(APIRoute):
         narrows: bool = False,
         spends: bool = True,
         framed: str = "",
-        noted: bool = False,
+        audited: bool | None = None,
     ) -> None:
         self.rule = rule
-        self._noted = noted
         self.summaries: Mapping[str, str] = {}
         """Method → what it does, in the words of the document and of the audit log."""
         self._framed = framed
+        self._audited = audited
         self._spends = spends
         self._before = before
         self._scripted = scripted
@@ -223,24 +223,29 @@ class RuledRoute(APIRoute):
             self._before(call)
         if request.method == "DELETE" and not self._narrows:
             check_names((name for name, _ in pairs_of(request.scope)), (), "this deletion")
-        if not self._changes(request):
+        if not self._is_audited(request):
             return await self._answer_of(call, request, answering)
         try:
             response = await self._answer_of(call, request, answering)
         except TimedOut:
             # The work has begun, and goes on.
-            await _note(call, request, self.summaries[request.method])
+            await _note(call, request, self._summary(request))
             raise
         if response.status_code < 400:
-            await _note(call, request, self.summaries[request.method])
+            await _note(call, request, self._summary(request))
         return response
 
-    def _changes(self, request: Request) -> bool:
-        """Whether the request changes what is managed, which the audit log tells."""
+    def _summary(self, request: Request) -> str:
+        return self.summaries["GET" if request.method == "HEAD" else request.method]
+
+    def _is_audited(self, request: Request) -> bool:
+        """Whether the audit log tells of the request: it changes what is managed, or the route says so."""
+        if self._audited is not None:
+            return self._audited
         if request.method in ("GET", "HEAD"):
             return False
         if self.rule.realm is Realm.PROJECT:
-            return self._noted or bool(self.rule.permissions & _OF_CHANGES)
+            return bool(self.rule.permissions & _OF_CHANGES)
         return self.rule.realm in (Realm.ORGANISATION, Realm.ACCOUNT, Realm.OWNER)
 
     async def _answer_of(self, call: AnyCall, request: Request, answering: Answering) -> Response:
@@ -451,7 +456,7 @@ async def _answered_in_front() -> None:
     raise NotFound
 
 
-_SERVING = {"before", "scripted", "admin_hint", "narrows", "spends", "framed", "noted"}
+_SERVING = {"before", "scripted", "admin_hint", "narrows", "spends", "framed", "audited"}
 
 
 class _Spending:

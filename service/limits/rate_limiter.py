@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from service.errors import RateLimited
 from service.limits.shared_table import PROBES, SharedTable, digest_of
@@ -88,6 +89,14 @@ class RateLimits:
     def limits(self, rate: Rate) -> bool:
         """Whether requests of this kind are limited."""
         return bool(self._policies[rate])
+
+    def in_force(self) -> list[dict[str, Any]]:
+        """The limits of a minute, of the project or of each key, as JSON."""
+        return [
+            {"name": str(rate), "limit": policy.limit, "of_key": policy.of_key}
+            for rate, policies in self._policies.items()
+            for policy in policies
+        ]
 
     def check(
         self, project_id: str, rate: Rate, key: str = "", *, by_token: bool = False

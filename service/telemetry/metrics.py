@@ -168,6 +168,7 @@ def _place() -> tuple[dict[tuple[str, ...], int], int]:
 
 
 _PLACES, CELLS = _place()
+_IS_SAME = {family.name: family.same for family in FAMILIES}
 _BUCKETS = {family.name: family.buckets for family in FAMILIES}
 
 
@@ -237,6 +238,11 @@ class Metrics:
             if family.kind == "gauge":
                 for values in family.series():
                     self._own[_PLACES[(family.name, *values)]] = 0.0
+
+    def value(self, name: str, *labels: str) -> float:
+        """The value of a counter or gauge, of all processes together. Raises KeyError for an unknown one."""
+        merge = max if _IS_SAME[name] else sum
+        return float(merge(self._all[_PLACES[(name, *labels)] :: CELLS]))
 
     def text(self) -> str:
         """All families in the Prometheus text format, version 0.0.4."""

@@ -33,6 +33,7 @@ from storage.catalog.stored.claims import Claims
 from storage.catalog.stored.collections import Collections
 from storage.catalog.stored.erasures import Erasures
 from storage.catalog.stored.files import Files
+from storage.catalog.stored.inventory import Inventory
 from storage.catalog.stored.logs import Logs
 from storage.catalog.stored.records import Snapshot
 from storage.catalog.stored.retention import Retention
@@ -82,6 +83,7 @@ class Catalog:
         self.logs = Logs(database, clock)
         self.claims = Claims(database, clock)
         self.files = Files(database, clock)
+        self.inventory = Inventory(database, clock)
         self.erasures = Erasures(database, clock, schemas)
         self.streams = Streams(database, clock)
 

@@ -37,6 +37,7 @@ from storage.keeper.lane_pruner import LanePruner
 from storage.keeper.leftovers import Leftovers
 from storage.keeper.log_follower import DAMAGED_SECONDS, LogFollower
 from storage.keeper.retention import RetentionRequests
+from storage.log.segments import TURN_SECONDS
 from storage.paths import DataFolder
 from storage.recovery.takeover import adopt_orphans
 
@@ -85,8 +86,6 @@ SEGMENT_GRACE_SECONDS = 60.0
 chunks alone take some hundred megabytes a second; a reader that misses one takes a new snapshot."""
 SPOOL = "keeper"
 EVER_US = 1 << 62
-TURN_SECONDS = 5.0
-"""Within this time after a deletion of events, every worker has begun a new segment."""
 RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Pauses before a failed request is tried again."""
 

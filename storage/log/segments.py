@@ -22,6 +22,8 @@ DRAFT_SUFFIX = ".new"
 POSITION_NAME = "position"
 LOCK_NAME = "lock"
 BASE_DIGITS = 20
+TURN_SECONDS = 5.0
+"""Within this time after a deletion of events, every worker has begun a new segment."""
 
 
 @dataclass(frozen=True, slots=True)

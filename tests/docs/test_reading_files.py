@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.cli import reader_code
+from service import reader_code
 from tests.service.whole import Whole
 from tests.support.command import acumen_command
 

@@ -11,6 +11,7 @@ import { addressOf, followLinks, go, usePlace } from "./router.ts";
 import { clientOf, current, logOut, mayEdit, onEnd, restore, type Session } from "./session.ts";
 import { Empty, Loading } from "./ui/states.tsx";
 
+const administration = () => import("./pages/administration/index.ts");
 const own = () => import("./pages/own.ts");
 const dashboards = () => import("./pages/dashboards/index.ts");
 const data = () => import("./pages/data/index.ts");
@@ -26,6 +27,8 @@ const DataPage = lazy(data, "DataPage");
 const LivePage = lazy(data, "LivePage");
 const ExplorePage = lazy(exploring, "ExplorePage");
 const SavedPage = lazy(exploring, "SavedPage");
+const ServerPage = lazy(administration, "ServerPage");
+const SettingsPage = lazy(administration, "SettingsPage");
 
 const ENDED = "Your session has ended. Log in again to go on.";
 const RESET = "Your new password is set. Log in with it.";
@@ -105,7 +108,7 @@ interface SignedProps {
 }
 
 /** Pages of a person, which belong to no project. */
-const OWN_PAGES: Record<string, string> = { account: "Your account", people: "People" };
+const OWN_PAGES: Record<string, string> = { account: "Your account", people: "People", server: "Server" };
 
 function Signed({ session, path, leave, renew }: SignedProps) {
   const [said, setSaid] = useState("");
@@ -159,7 +162,8 @@ function OwnPage({ page, ...more }: OwnProps & { page: string }) {
   useEffect(() => {
     document.title = `${OWN_PAGES[page]} · Acumen`;
   }, [page]);
-  return page === "people" ? <PeoplePage {...more} /> : <AccountPage {...more} />;
+  if (page === "people") return <PeoplePage {...more} />;
+  return page === "server" ? <ServerPage {...more} /> : <AccountPage {...more} />;
 }
 
 const TITLES: Record<string, string> = {
@@ -170,6 +174,7 @@ const TITLES: Record<string, string> = {
   data: "Data",
   live: "Live",
   actors: "Timeline",
+  settings: "Settings",
 };
 
 function Page({ page, rest }: { page: string; rest: string[] }) {
@@ -183,6 +188,7 @@ function Page({ page, rest }: { page: string; rest: string[] }) {
   if (page === "dashboards") return name ? <DashboardPage key={name} id={name} /> : <DashboardsPage />;
   if (page === "data") return name ? <CollectionPage key={name} name={name} /> : <DataPage />;
   if (page === "actors") return <ActorPage property={name} />;
+  if (page === "settings") return <SettingsPage parts={rest} />;
   if (page === "live" && name) return <LivePage key={name} name={name} />;
   return (
     <Empty title="There is no such page">

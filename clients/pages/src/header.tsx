@@ -1,6 +1,6 @@
 /** The bar above all pages. */
 import { addressOf, go } from "./router.ts";
-import type { Project, Session } from "./session.ts";
+import { mayManage, type Project, type Session } from "./session.ts";
 
 const PAGES = [
   ["", "Start"],
@@ -36,12 +36,22 @@ export function Header({ session, project, page, leave }: HeaderProps) {
               {label}
             </a>
           ))}
+        {project && mayManage(project) && (
+          <a href={addressOf(project.id, "settings")} aria-current={current === "settings" ? "page" : undefined}>
+            Settings
+          </a>
+        )}
       </nav>
       {session.person && (
         <nav class="own" aria-label="You">
           {session.organisations.some(({ owner }) => owner) && (
             <a href="/app/people" aria-current={current === "people" ? "page" : undefined}>
               People
+            </a>
+          )}
+          {session.operates && (
+            <a href="/app/server" aria-current={current === "server" ? "page" : undefined}>
+              Server
             </a>
           )}
           <a href="/app/account" aria-current={current === "account" ? "page" : undefined} title={session.person.email}>

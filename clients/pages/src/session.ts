@@ -37,6 +37,8 @@ export interface Session {
   organisations: Organisation[];
   projects: Project[];
   session: { id: string; expires_at: string };
+  /** Whether they may see how the server is. */
+  operates: boolean;
 }
 
 /** What goes into the header `Authorization`. */

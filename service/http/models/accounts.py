@@ -134,6 +134,7 @@ class Account(AnswerBody):
     organisations: list[OwnOrganisation]
     projects: list[OwnProject]
     session: OwnSession
+    operates: bool = Field(description="Whether they may see how the server is: /account/server.")
 
 
 class ListedSession(OwnSession):

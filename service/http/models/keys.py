@@ -88,3 +88,4 @@ class AccessKey(AnswerBody):
     permitted: Permitted
     options: AccessKeyOptions | None
     project_id: str
+    public_id: str | None = Field(description="Names the key without giving it away.")

@@ -207,6 +207,7 @@ PARAMETERS = _named(
     in_path("access_key", "The access key."),
     in_path("organization_id", "The organisation's id."),
     in_path("own_project", "The id of one of its projects."),
+    in_path("erasure_id", "The number of the deletion or change."),
     in_path("session_id", "The session's id, or `current`."),
     in_path("invitation_id", "The invitation's id."),
     in_path("person_id", "The person's id."),

@@ -11,10 +11,10 @@ from query.json_encoding import dumps
 from query.language.parameter_table import ANALYSES, EXTRACTION
 from query.language.query_string import from_query_string
 from service.api_paths import PROJECTS, url_of
-from service.auth.principal import Permission
+from service.auth.principal import Caller, Permission
 from service.bodies.json_body import json_of
 from service.exports.request import wants_file
-from service.http.authorization import needs
+from service.http.authorization import Rule, needs
 from service.http.openapi.operation import Endpoint, Example, ok
 from service.http.openapi.questions import operations_of
 from service.http.request import (
@@ -58,23 +58,34 @@ def _query_service(analysis: str) -> Endpoint:
 
     async def ask(call: OfProject) -> Response:
         parts, request, caller = call
-        if analysis == EXTRACTION and not caller.options.extraction:
-            raise caller.excluded("extraction")
+        check_extraction(caller, analysis)
         count_rate(parts.rates, request, caller, rate)
         if request.method == "POST":
             return await _answer_post(call, analysis)
         pairs = pairs_of(request.scope)
         callback = callback_of(pairs)
-        response = await _respond(call, analysis, _reader_of(pairs))
-        return _answer(response, callback)
+        response = await respond(call, analysis, _reader_of(pairs))
+        return answer_of(response, callback)
 
     return ask
 
 
+def rule_of(analysis: str) -> Rule:
+    """The rule of an analysis' route."""
+    return _EXTRACTION_RULE if analysis == EXTRACTION else _RULE
+
+
+def check_extraction(caller: Caller, analysis: str) -> None:
+    """Raises Forbidden for an extraction that the options of the key exclude."""
+    if analysis == EXTRACTION and not caller.options.extraction:
+        raise caller.excluded("extraction")
+
+
 for _analysis in dict.fromkeys((*_MOST_ASKED, *sorted(ANALYSES))):
     _path = f"{QUERIES}/{_analysis}"
-    _rule = _EXTRACTION_RULE if _analysis == EXTRACTION else _RULE
-    area.serve(_path, _rule, *operations_of(_analysis, _path), scripted=True)(_query_service(_analysis))
+    area.serve(_path, rule_of(_analysis), *operations_of(_analysis, _path), scripted=True)(
+        _query_service(_analysis)
+    )
 
 
 @area.get(
@@ -90,7 +101,8 @@ async def list_queries(call: OfProject) -> Response:
     return json_answer({key: url_of(call.caller.project.id, "queries", name) for name, key in names})
 
 
-async def _respond(call: ProjectCall, analysis: str, read: Callable[[], Any]) -> QueryResponse:
+async def respond(call: ProjectCall, analysis: str, read: Callable[[], Any]) -> QueryResponse:
+    """The answer to a question, or to the request for a file, of which ``read`` returns the parameters."""
     parts, request, caller = call
     if analysis != EXTRACTION:
         return await parts.query_service.ask(caller, analysis, read, gone_of(request))
@@ -107,15 +119,15 @@ async def _answer_post(call: ProjectCall, analysis: str) -> Response:
     parts = call.parts
     async with opened(parts.bodies, call.request, parts.settings.query_bytes_max) as body:
         values_max = parts.bodies.limits.values_max
-        response = await _respond(call, analysis, lambda: json_of(body, values_max))
-    return _answer(response, None)
+        response = await respond(call, analysis, lambda: json_of(body, values_max))
+    return answer_of(response, None)
 
 
 def _reader_of(pairs: Pairs) -> Callable[[], Mapping[str, Any]]:
     return lambda: from_query_string(pairs)
 
 
-def _answer(response: QueryResponse, callback: str | None) -> Response:
+def answer_of(response: QueryResponse, callback: str | None = None) -> Response:
     headers = warning_headers(response.warnings)
     if response.age is not None:
         headers = {**(headers or {}), "age": str(response.age)}

@@ -60,7 +60,7 @@ _TYPES = {
 }
 EVENTS = f"{PROJECTS}/{{project_id}}/events"
 _COLLECTION = f"{EVENTS}/{{event_collection}}"
-_RULE = needs(Permission.SCHEMA)
+RULE = needs(Permission.SCHEMA)
 _PURCHASES = {"event_collection": "purchases"}
 _BEACON = {"data": "eyJwcmljZSI6IDN9", "api_key": "{write_key}"}
 
@@ -73,7 +73,7 @@ area = RouteArea(
 
 @area.get(
     EVENTS,
-    _RULE,
+    RULE,
     "All collections and their properties",
     ok(list[models.Collection], "The collections."),
     parameters=(in_query("include_schema", BOOLEAN, "Whether to list properties (default true)."),),
@@ -142,7 +142,7 @@ async def profile(call: OfProject) -> Response:
 
 @area.serve(
     f"{EVENTS}/{{rest:path}}",
-    _RULE,
+    RULE,
     Operation(
         method="get",
         path=_COLLECTION,

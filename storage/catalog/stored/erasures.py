@@ -19,9 +19,17 @@ from storage.catalog.repository import Repository
 from storage.catalog.stored.claims import forget_claims
 from storage.catalog.stored.collections import free_empty, prune
 from storage.catalog.stored.files import swap_files
-from storage.catalog.stored.records import Counts, Erasure, ErasureKind, ErasureState, FileRow, TokenHolder
+from storage.catalog.stored.records import (
+    Counts,
+    Erasure,
+    ErasureKind,
+    ErasureState,
+    FileRow,
+    RequestedErasure,
+    TokenHolder,
+)
 from storage.catalog.stored.schemas import SchemaCache
-from storage.catalog.tables import erasures
+from storage.catalog.tables import collections, erasures
 
 _COLUMNS = (
     erasures.c.id,
@@ -34,6 +42,14 @@ _COLUMNS = (
 )
 _WAITING = select(*_COLUMNS).where(erasures.c.state == ErasureState.WAITING.value).order_by(erasures.c.id)
 _FIND = select(*_COLUMNS).where(erasures.c.id == bindparam("wanted"))
+_OF_PROJECT = (
+    select(
+        *_COLUMNS, erasures.c.requested_us, erasures.c.ended_us, collections.c.name, collections.c.freed_us
+    )
+    .join(collections, erasures.c.collection_id == collections.c.id)
+    .where(collections.c.project_id == bindparam("project"))
+    .order_by(erasures.c.id.desc())
+)
 _DONE = select(func.max(erasures.c.id)).where(erasures.c.state == ErasureState.DONE.value)
 _LAST_END = select(func.max(erasures.c.ended_us)).where(erasures.c.state == ErasureState.DONE.value)
 _END = (
@@ -81,6 +97,15 @@ class Erasures(Repository):
         with self._database.reading() as connection:
             row = connection.execute(_FIND, {"wanted": erasure_id}).first()
             return None if row is None else _read(row)
+
+    def of_project(
+        self, project_id: str, *, before: int | None = None, limit: int = 1_000
+    ) -> list[RequestedErasure]:
+        """The project's requests that are known still, newest first, with ids below ``before``."""
+        wanted = _OF_PROJECT if before is None else _OF_PROJECT.where(erasures.c.id < before)
+        with self._database.reading() as connection:
+            rows = connection.execute(wanted.limit(limit), {"project": project_id})
+            return [_read_requested(row) for row in rows]
 
     def last(self) -> int:
         """The greatest id of a request that was done; 0 before the first."""
@@ -155,6 +180,11 @@ def _end(
     state = ErasureState.DONE if problem is None else ErasureState.FAILED
     values = {"wanted": erasure.id, "to": state.value, "count": events, "why": problem, "now": now_us}
     return connection.execute(_END, values).rowcount == 1
+
+
+def _read_requested(row: Any) -> RequestedErasure:
+    name = row.name if row.freed_us is None else None
+    return RequestedErasure(_read(row), name, row.requested_us, row.ended_us)
 
 
 def _read(row: Any) -> Erasure:

@@ -306,6 +306,12 @@ def list_live(connection: Connection, collection_id: int | None) -> list[FileRow
     return [decode_file(row) for row in connection.execute(_LIVE_OF, {"of": collection_id})]
 
 
+def live_after(connection: Connection, collection_id: int, after: int, limit: int) -> list[FileRow]:
+    """Live files of a collection with ids above ``after``, by id."""
+    page = _LIVE_OF.where(files.c.id > after).limit(limit)
+    return [decode_file(row) for row in connection.execute(page, {"of": collection_id})]
+
+
 def live_ids(connection: Connection, collection_id: int) -> dict[int, bool]:
     """Ids of the collection's live files, in order → whether the file is set aside as damaged."""
     return {row.id: row.damaged is not None for row in connection.execute(_LIVE_IDS, {"of": collection_id})}

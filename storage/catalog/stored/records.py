@@ -73,6 +73,16 @@ class Erasure:
     problem: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class RequestedErasure:
+    """A request with its times. ``collection`` is None where no event of the collection is left."""
+
+    erasure: Erasure
+    collection: str | None
+    requested_us: int
+    ended_us: int | None
+
+
 class LogState(StrEnum):
     OPEN = "open"
     SEALED = "sealed"

@@ -36,6 +36,20 @@ _OF_PROJECT = (
     .where(activity.c.project_id == bindparam("wanted"), activity.c.day >= bindparam("month"))
     .group_by(activity.c.key_id)
 )
+_BY_DAY = (
+    select(activity.c.day, *(func.sum(activity.c[name]).label(name) for name in _COUNTS))
+    .where(activity.c.project_id == bindparam("wanted"), activity.c.day >= bindparam("since"))
+    .group_by(activity.c.day)
+)
+_BY_KEY = (
+    select(
+        activity.c.key_id,
+        func.max(activity.c.day).label("last_day"),
+        *(func.sum(activity.c[name]).label(name) for name in _COUNTS),
+    )
+    .where(activity.c.project_id == bindparam("wanted"), activity.c.day >= bindparam("since"))
+    .group_by(activity.c.key_id)
+)
 _STORED = (
     select(func.coalesce(func.sum(files.c.bytes), 0))
     .join(collections, files.c.collection_id == collections.c.id)
@@ -61,6 +75,19 @@ class ActivityCounts(Repository):
     def of_project(self, project_id: str) -> ActivityOf:
         """What the project's keys have sent and queried today and this month."""
         return self.add({}, [project_id])[project_id]
+
+    def by_day(self, project_id: str, since: int, key_id: str | None = None) -> Mapping[int, Activity]:
+        """Day → what was sent and queried on it, from the day ``since`` on, by all keys or by one."""
+        wanted = _BY_DAY if key_id is None else _BY_DAY.where(activity.c.key_id == key_id)
+        with self._database.reading() as connection:
+            rows = connection.execute(wanted, {"wanted": project_id, "since": since})
+            return {row.day: Activity(row.events, row.bytes, row.query_us) for row in rows}
+
+    def by_key(self, project_id: str, since: int) -> Mapping[str, tuple[int, Activity]]:
+        """Key id → the last day on which it did something, and what it did from the day ``since`` on."""
+        with self._database.reading() as connection:
+            rows = connection.execute(_BY_KEY, {"wanted": project_id, "since": since})
+            return {row.key_id: (row.last_day, Activity(row.events, row.bytes, row.query_us)) for row in rows}
 
     def stored_bytes(self, project_id: str) -> int:
         """Total size of the project's live Parquet files."""

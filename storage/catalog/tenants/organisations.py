@@ -27,6 +27,7 @@ _ORGANISATIONS = (
     .where(organisations.c.deleted_us.is_(None))
     .order_by(organisations.c.number)
 )
+_FIRST = select(organisations.c.id).order_by(organisations.c.number).limit(1)
 _CHANGE_ORGANISATION = (
     update(organisations)
     .where(organisations.c.id == bindparam("wanted"), organisations.c.deleted_us.is_(None))
@@ -61,6 +62,12 @@ class Organisations(Repository):
         """All organisations, oldest first."""
         with self._database.reading() as connection:
             return [_organisation(self._keyring, row) for row in connection.execute(_ORGANISATIONS)]
+
+    def first_id(self) -> str | None:
+        """The organisation that was made first, even if it is deleted: no other ever takes its place."""
+        with self._database.reading() as connection:
+            found: str | None = connection.execute(_FIRST).scalar()
+            return found
 
     def rename(self, organisation_id: str, name: str) -> None:
         """Raises UnknownOrganisation, InvalidName."""

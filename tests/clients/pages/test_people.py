@@ -330,3 +330,14 @@ def test_axe_finds_nothing_serious_in_the_pages_of_people(
 def look(page: Any) -> None:
     assert serious(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_how_the_server_is_is_for_its_operators(owner: Visitor, visiting: Visiting, served: Served) -> None:
+    page = visit(owner, "/app/server")
+    page.get_by_text("All is well.").wait_for()
+    assert serious(page) == []
+    other = visiting()
+    other.hold(joined(served, invited(served, "ben", "--role", "owner"), "ben"))
+    page = visit(other, "/app/server")
+    page.get_by_role("heading", name="Only the server's operators see this page").wait_for()
+    assert page.get_by_role("link", name="Server").count() == 0

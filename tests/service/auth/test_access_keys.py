@@ -15,6 +15,7 @@ import pytest
 
 from service.auth.access_keys import PERMITTED
 from service.auth.principal import Permission
+from storage.catalog.keyring import public_id
 from tests.service.rule_table import OF_QUERIES, Ruled, check, ruled_by_project, ruled_routes
 from tests.support.server import Reply, Served, ServedProject
 
@@ -96,7 +97,8 @@ def test_a_key_is_made_shown_changed_and_deleted(keys: Keys) -> None:
     assert len(key) == 64
     assert key == key.upper()
     options = NOTHING | {"queries": {"filters": EU}}
-    assert made.json == sent | {"key": key, "options": options, "project_id": keys.project.id}
+    own = {"key": key, "project_id": keys.project.id, "public_id": public_id(key)}
+    assert made.json == sent | {"options": options} | own
     assert keys.call("GET", f"/{key}").json == made.json
     assert keys.call("GET").json == [made.json]
 

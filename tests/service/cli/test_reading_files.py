@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.cli import reader_code
-from service.cli.reader_code import PLACES_MAX, CollectionListing, ReadFile, numbers_of
+from service import reader_code
+from service.reader_code import PLACES_MAX, CollectionListing, ReadFile, numbers_of
 from storage.files.parquet import digits_in, magnitudes, places_in
 from storage.schema import ARROW_TYPES, CREATED_AT, EVENT_ID, TIMESTAMP, LaneKind, Schema
 from tests.service.reading import (

@@ -30,7 +30,7 @@ KEYS = {
     "organization": "organization_key",
     "session": "session",
 }
-OF_PEOPLE = ("account", "joining", "people")
+OF_PEOPLE = ("account", "joining", "people", "server")
 """The areas whose examples need people, who are made by a command."""
 OWN_PASSWORD = "correct horse battery"
 

@@ -15,6 +15,7 @@ from service.http.openapi.operation import DocumentedAnswer, Example, gone, ok
 from service.http.parts import Parts
 from service.http.request import empty_answer, json_answer, segment_of
 from service.http.routes.accounts.cookies import ended, visit_of, with_session
+from service.http.routes.administration.server_state import operates
 from service.http.routing import AccountCall, OfAccount, OfAnyone, RouteArea
 from service.people.accounts import Begun
 from service.people.known_sessions import Holder
@@ -234,7 +235,13 @@ async def account_json(parts: Parts, holder: Holder) -> Json:
             "password": bool(own.password),
         }
     session = {"id": holder.session.id, "expires_at": moment_text(holder.session.expires_us)}
-    return {"person": person, "organisations": organisations, "projects": projects, "session": session}
+    return {
+        "person": person,
+        "organisations": organisations,
+        "projects": projects,
+        "session": session,
+        "operates": await operates(parts, holder),
+    }
 
 
 async def _organisations(parts: Parts, standing: Standing) -> list[Json]:

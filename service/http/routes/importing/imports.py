@@ -154,7 +154,7 @@ async def preview(call: OfProject, reading: ReadingOptions) -> Response:
     "Start an import",
     ok(ImportDescription, "It waits, and runs in the background."),
     errors=(409,),
-    noted=True,
+    audited=True,
     examples=(
         Example(_KEPT, body={"event_collection": "imported", "timestamp": "when", "types": {}}, key="write"),
         Example(_KEPT, body={"event_collection": "$"}, key="write", status=400),
@@ -228,7 +228,7 @@ async def refused(call: OfProject) -> Response:
     WRITES,
     "Cancel an import",
     ok(ImportDescription, "If it waited or ran, it ends. What is stored stays."),
-    noted=True,
+    audited=True,
     examples=(
         Example(_KEPT, key="write"),
         Example({"import_id": "nothing"}, key="write", status=404),
@@ -245,7 +245,7 @@ async def cancel(call: OfProject) -> Response:
     WRITES,
     "Delete an import and its files",
     gone("It is gone. What is stored stays."),
-    noted=True,
+    audited=True,
     examples=(Example(_KEPT, key="write", status=204), Example(_KEPT, key="write", status=404)),
 )
 async def remove(call: OfProject) -> Response:

@@ -10,23 +10,31 @@ import { optionsOf } from "./properties.tsx";
 
 const SUGGESTED_MAX = 50;
 
+/** What suggestions of values are asked about. */
+export type Context = Pick<Draft, "event_collection" | "timeframe" | "timezone">;
+
 interface FiltersProps {
-  draft: Draft;
+  draft: Context;
+  filters: Condition[];
   properties: Property[];
   change: (filters: Condition[]) => void;
   error: string | undefined;
+  /** Where a page has several: what their ids begin with. */
+  id?: string;
+  legend?: string;
 }
 
-export function Filters({ draft, properties, change, error }: FiltersProps) {
-  const { filters } = draft;
+export function Filters(props: FiltersProps) {
+  const { draft, filters, properties, change, error, id = "filter", legend = "Only events for which" } = props;
   const replace = (at: number, one: Condition) => change(filters.map((old, index) => (index === at ? one : old)));
   const add = () => change([...filters, { property_name: "", operator: "eq", property_value: undefined }]);
   return (
     <fieldset>
-      <legend>Only events for which</legend>
+      <legend>{legend}</legend>
       {filters.map((one, at) => (
         <Row
           key={at}
+          id={`${id}-${at}`}
           at={at}
           condition={one}
           draft={draft}
@@ -46,19 +54,19 @@ export function Filters({ draft, properties, change, error }: FiltersProps) {
 }
 
 interface RowProps {
+  id: string;
   at: number;
   condition: Condition;
-  draft: Draft;
+  draft: Context;
   properties: Property[];
   change: (condition: Condition) => void;
   remove: () => void;
 }
 
-function Row({ at, condition, draft, properties, change, remove }: RowProps) {
+function Row({ id, at, condition, draft, properties, change, remove }: RowProps) {
   const type = properties.find(({ name }) => name === condition.property_name)?.type;
   const operators = operatorsOf(type);
   const operator = operators.find(({ name }) => name === condition.operator) ?? operators[0]!;
-  const id = `filter-${at}`;
   const choose = (property_name: string) => {
     const fitting = operatorsOf(properties.find(({ name }) => name === property_name)?.type);
     const [first] = fitting;
@@ -111,7 +119,7 @@ interface OperandProps {
   id: string;
   kind: Operand;
   type: string | undefined;
-  draft: Draft;
+  draft: Context;
   condition: Condition;
   change: (value: unknown) => void;
 }

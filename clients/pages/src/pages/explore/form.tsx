@@ -50,7 +50,7 @@ export function QuestionForm({ draft, schema, faults, warnings, change }: FormPr
       {takesTarget(draft.analysis_type) && (
         <Target draft={draft} properties={properties} faults={faults} warnings={warnings} change={change} />
       )}
-      <Filters draft={draft} properties={properties} change={(filters) => change({ filters })}
+      <Filters draft={draft} filters={draft.filters} properties={properties} change={(filters) => change({ filters })}
         error={faults.filters ?? warnings.filters} />
       {takesGroups(draft.analysis_type) && (
         <>

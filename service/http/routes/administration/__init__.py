@@ -1,0 +1,1 @@
+"""Routes of those who manage a project, an organisation or the server."""
