@@ -37,7 +37,7 @@ class Realm(StrEnum):
     LINK = "link"
     """No key is required: the address is signed, and was given to an authorised caller."""
     ORGANISATION = "organisation"
-    """The key of the organisation that the path names."""
+    """The key of the organisation that the path names, or the session of one of its owners."""
     VISITOR = "visitor"
     """No key is required, but what a page of another site sends is refused: log-in, one-time links."""
     ACCOUNT = "account"

@@ -25,6 +25,7 @@ from service.auth.given_keys import given_keys
 from service.auth.principal import Caller, Permission, key_id
 from service.errors import AdminOnly, Forbidden, InvalidParameter, NotFound, TimedOut
 from service.http.authorization import (
+    SESSION,
     Realm,
     Rule,
     admit_session,
@@ -88,11 +89,13 @@ class ProjectCall(NamedTuple):
 
 
 class OrganisationCall(NamedTuple):
-    """A request with the key of the organisation that the path names."""
+    """A request for the organisation that the path names: with its key, or by an owner with a session, who
+    is the ``holder`` then."""
 
     parts: Parts
     request: Request
     organisation: Organisation
+    holder: Holder | None = None
 
 
 class AccountCall(NamedTuple):
@@ -266,8 +269,7 @@ class RuledRoute(APIRoute):
         if realm is Realm.PROJECT:
             return ProjectCall(parts, request, await self.rule.admit(parts, request))
         if realm is Realm.ORGANISATION:
-            organisation_id, key = segment_of(request.scope, 3), request_key(request)
-            return OrganisationCall(parts, request, await parts.tenants.organisation_of(organisation_id, key))
+            return await _for_organisation(parts, request)
         if realm in (Realm.ACCOUNT, Realm.OWNER):
             holder = await admit_session(parts, request)
             owned = segment_of(request.scope, 3) if realm is Realm.OWNER else None
@@ -317,6 +319,20 @@ def _answering(handle: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
     return app
 
 
+async def _for_organisation(parts: Parts, request: Request) -> OrganisationCall:
+    """The call with the organisation's key, or by one of its owners. Raises ApiError."""
+    organisation_id = segment_of(request.scope, 3)
+    if given_keys(request.scope)[0] != SESSION:
+        organisation = await parts.tenants.organisation_of(organisation_id, request_key(request))
+        return OrganisationCall(parts, request, organisation)
+    holder = await admit_session(parts, request)
+    await check_owner(parts, holder, organisation_id)
+    owned = await parts.tenants.organisation_named(organisation_id)
+    if owned is None:
+        raise NotFound.named("organization", organisation_id)
+    return OrganisationCall(parts, request, owned, holder)
+
+
 async def _note(call: AnyCall, request: Request, action: str) -> None:
     """Enter what a request has changed in the audit log of the organisations that it is about."""
     actor = Actor("key", "", "")
@@ -335,6 +351,8 @@ async def _note(call: AnyCall, request: Request, action: str) -> None:
     elif isinstance(call, OrganisationCall):
         organisation_ids, project_id = [call.organisation.id], named.pop("own_project", None)
         actor = Actor("key", key_id(call.organisation.key), "organisation key")
+        if call.holder is not None and call.holder.standing is not None:
+            actor = actor_of(call.holder.standing.person)
     elif isinstance(call, AccountCall):
         standing = call.holder.standing
         if standing is None:

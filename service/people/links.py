@@ -162,8 +162,8 @@ async def accept(
         actor_of(person),
         "Join",
         [invitation.organisation_id],
-        object=invitation.id,
-        details={"address": visit.address},
+        object=person.name or person.email,
+        details={"address": visit.address, "invitation": invitation.id},
     )
 
 

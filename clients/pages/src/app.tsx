@@ -27,6 +27,8 @@ const DataPage = lazy(data, "DataPage");
 const LivePage = lazy(data, "LivePage");
 const ExplorePage = lazy(exploring, "ExplorePage");
 const SavedPage = lazy(exploring, "SavedPage");
+const ExportsPage = lazy(administration, "ExportsPage");
+const ProjectsPage = lazy(administration, "ProjectsPage");
 const ServerPage = lazy(administration, "ServerPage");
 const SettingsPage = lazy(administration, "SettingsPage");
 
@@ -108,7 +110,7 @@ interface SignedProps {
 }
 
 /** Pages of a person, which belong to no project. */
-const OWN_PAGES: Record<string, string> = { account: "Your account", people: "People", server: "Server" };
+const OWN_PAGES: Record<string, string> = { account: "Your account", people: "People", projects: "Projects", server: "Server" };
 
 function Signed({ session, path, leave, renew }: SignedProps) {
   const [said, setSaid] = useState("");
@@ -125,7 +127,7 @@ function Signed({ session, path, leave, renew }: SignedProps) {
   }, [said]);
   const here = useMemo<Here | null>(() => {
     if (!project) return null;
-    return { project, client: clientOf(project), mayEdit: mayEdit(project), to: toOf(project), say };
+    return { project, client: clientOf(project), mayEdit: mayEdit(project), to: toOf(project), say, session, renew };
   }, [project, say]);
   const own = session.person && Object.hasOwn(OWN_PAGES, id) ? id : "";
   const around = own ? (session.projects.find((one) => one.id === latest.current) ?? session.projects[0]) : project;
@@ -163,6 +165,7 @@ function OwnPage({ page, ...more }: OwnProps & { page: string }) {
     document.title = `${OWN_PAGES[page]} · Acumen`;
   }, [page]);
   if (page === "people") return <PeoplePage {...more} />;
+  if (page === "projects") return <ProjectsPage {...more} />;
   return page === "server" ? <ServerPage {...more} /> : <AccountPage {...more} />;
 }
 
@@ -175,6 +178,7 @@ const TITLES: Record<string, string> = {
   live: "Live",
   actors: "Timeline",
   settings: "Settings",
+  exports: "Exports",
 };
 
 function Page({ page, rest }: { page: string; rest: string[] }) {
@@ -188,6 +192,7 @@ function Page({ page, rest }: { page: string; rest: string[] }) {
   if (page === "dashboards") return name ? <DashboardPage key={name} id={name} /> : <DashboardsPage />;
   if (page === "data") return name ? <CollectionPage key={name} name={name} /> : <DataPage />;
   if (page === "actors") return <ActorPage property={name} />;
+  if (page === "exports" && !name) return <ExportsPage />;
   if (page === "settings") return <SettingsPage parts={rest} />;
   if (page === "live" && name) return <LivePage key={name} name={name} />;
   return (

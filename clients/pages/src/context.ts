@@ -3,16 +3,19 @@ import type { Acumen } from "acumen-client";
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import { addressOf } from "./router.ts";
-import type { Project } from "./session.ts";
+import type { Project, Session } from "./session.ts";
 
 export interface Here {
   project: Project;
+  session: Session;
   client: Acumen;
   mayEdit: boolean;
   /** The address of a page of this project. */
   to: (...parts: string[]) => string;
   /** Say something for a moment, to screen readers too. */
   say: (text: string) => void;
+  /** Ask anew who is here and what they may do. */
+  renew: () => Promise<void>;
 }
 
 export const HereContext = createContext<Here | null>(null);

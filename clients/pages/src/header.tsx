@@ -10,6 +10,9 @@ const PAGES = [
   ["data", "Data"],
 ] as const;
 
+/** Pages of an organisation's owners, which are one beside the other. */
+const ORGANISED = ["people", "projects", "server"];
+
 interface HeaderProps {
   session: Session;
   project: Project | undefined;
@@ -45,13 +48,8 @@ export function Header({ session, project, page, leave }: HeaderProps) {
       {session.person && (
         <nav class="own" aria-label="You">
           {session.organisations.some(({ owner }) => owner) && (
-            <a href="/app/people" aria-current={current === "people" ? "page" : undefined}>
+            <a href="/app/people" aria-current={ORGANISED.includes(current) ? "page" : undefined}>
               People
-            </a>
-          )}
-          {session.operates && (
-            <a href="/app/server" aria-current={current === "server" ? "page" : undefined}>
-              Server
             </a>
           )}
           <a href="/app/account" aria-current={current === "account" ? "page" : undefined} title={session.person.email}>

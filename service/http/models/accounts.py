@@ -69,6 +69,12 @@ class OpenIdSent(AnswerBody):
     location: str = Field(description="Where the browser is to go.")
 
 
+class OwnChange(RequestBody):
+    name: Text
+    email: Text
+    password: GivenPassword
+
+
 class PasswordChange(RequestBody):
     old: GivenPassword
     new: Password

@@ -177,3 +177,8 @@ class ServerState(AnswerBody):
     queries_waiting: Count
     starts: dict[str, int] = Field(description="Of each kind of process, since the server's start.")
     task_failures: dict[str, int]
+
+
+class QuestionPreferences(AnswerBody):
+    round: Any = Field(description="null: the server's own.")
+    week_start: Any = Field(description="null: the server's own.")

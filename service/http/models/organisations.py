@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from query.language.parameter_table import ROUND, WEEK_START
 from service.auth.project_fields import USERS_MAX, check_address, checked_preferences
-from service.http.models.shared import ABSENT, AnswerBody, Count, Json, RequestBody
+from service.http.models.shared import ABSENT, AnswerBody, Count, Json, Moment, RequestBody
 
 _PREFERENCES: Json = {
     "type": "object",
@@ -77,3 +77,10 @@ class ProjectUsage(Held):
 
 class Usage(Held):
     projects: list[ProjectUsage]
+
+
+class DeletedProject(AnswerBody):
+    id: str
+    name: str
+    deleted_at: Moment
+    restorable_until: Moment

@@ -1,4 +1,4 @@
-"""The organisation API: its projects, made, changed and deleted with the organisation's key."""
+"""The organisation API: its projects, made, changed and deleted with its key, or by its owners."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from starlette.responses import Response
 
 from service.errors import Conflict, InvalidParameter, NotFound
 from service.http.authorization import ORGANISATION
-from service.http.models.organisations import OwnedProject, ProjectChange, ProjectDefinition, Usage
+from service.http.models.organisations import (
+    DeletedProject,
+    OwnedProject,
+    ProjectChange,
+    ProjectDefinition,
+    Usage,
+)
 from service.http.openapi.operation import Example, Method, Operation, gone, ok
 from service.http.parts import Parts
 from service.http.request import audit_details, empty_answer, json_answer, segment_of
 from service.http.routing import OfOrganisation, OrganisationCall, RouteArea
 from service.limits.quotas import usage_json
+from service.saved_queries.definition import moment_text
 from storage.catalog.errors import DuplicateProject, InvalidName, UnknownProject
 from storage.catalog.tenants import records
 from storage.catalog.tenants.records import Project
@@ -23,6 +30,8 @@ from storage.catalog.tenants.records import Project
 _ORGANISATION = "/3.0/organizations/{organization_id}"
 _BASE = f"{_ORGANISATION}/projects"
 _ONE = f"{_BASE}/{{own_project}}"
+_DELETED = f"{_ORGANISATION}/deleted-projects"
+_DAY_US = 86_400_000_000
 _ANSWERED = ("id", "apiKeys")
 """Fields of an answer that a request does not take: so that a project can be sent back as it was received."""
 _NEW = {"name": "Shop of {project_id}"}
@@ -32,7 +41,8 @@ T = TypeVar("T")
 
 area = RouteArea(
     "organizations",
-    "Manage projects with the organisation's key. Organisations are made from the shell.",
+    "Manage projects with the organisation's key, or as one of its owners with a session. Organisations are "
+    "made from the shell.",
 )
 
 
@@ -147,6 +157,52 @@ async def delete(call: OfOrganisation) -> Response:
     return empty_answer()
 
 
+@area.get(
+    _DELETED,
+    ORGANISATION,
+    "The organisation's deleted projects",
+    ok(list[DeletedProject], "Those that can be restored, oldest first."),
+    examples=(Example(key="organization"), Example(key="master", status=401)),
+)
+async def list_deleted(call: OfOrganisation) -> Response:
+    days_us = int(call.parts.settings.purge_days * _DAY_US)
+    return json_answer(
+        [
+            {
+                "id": one.id,
+                "name": one.name,
+                "deleted_at": moment_text(one.deleted_us or 0),
+                "restorable_until": moment_text((one.deleted_us or 0) + days_us),
+            }
+            for one in await _deleted(call)
+        ]
+    )
+
+
+@area.post(
+    f"{_DELETED}/{{own_project}}/restore",
+    ORGANISATION,
+    "Restore a deleted project",
+    ok(OwnedProject, "The project, keys included, as it was."),
+    examples=(
+        Example(_MINE, key="organization"),
+        Example(_MINE, key="organization", status=404),
+    ),
+)
+async def restore(call: OfOrganisation) -> Response:
+    project_id = segment_of(call.request.scope, 5)
+    if project_id not in {one.id for one in await _deleted(call)}:
+        raise NotFound.named("deleted project of this organization", project_id)
+    parts = call.parts
+    try:
+        restored = await parts.in_thread(
+            parts.tenants.changing, lambda: parts.catalog.projects.restore(project_id)
+        )
+    except UnknownProject:
+        raise NotFound("Resource not found: the project's data is being removed already.") from None
+    return json_answer(shown(restored))
+
+
 def shown(project: Project) -> dict[str, Any]:
     """The project as ``models.organisations.OwnedProject`` describes it."""
     return {
@@ -185,3 +241,8 @@ async def _changing(parts: Parts, work: Callable[[], T]) -> T:
         raise InvalidParameter(f"'name': {error}") from None
     except DuplicateProject as error:
         raise Conflict(str(error)) from None
+
+
+async def _deleted(call: OrganisationCall) -> list[Project]:
+    listed = await call.parts.in_thread(call.parts.catalog.projects.deleted)
+    return [one for one in listed if one.organisation_id == call.organisation.id]

@@ -46,13 +46,22 @@ class AuditLog(Repository):
         before: int | None = None,
         limit: int = 100,
         project_id: str | None = None,
+        kind: str | None = None,
+        actor: str | None = None,
     ) -> list[AuditEntry]:
-        """The organisation's entries, newest first, with ids below ``before``."""
+        """The organisation's entries, newest first, with ids below ``before``.
+
+        ``kind`` and ``actor``: by actors of this kind, and by who has this id or name.
+        """
         wanted = select(audit).where(audit.c.organisation_id == organisation_id)
         if before is not None:
             wanted = wanted.where(audit.c.id < before)
         if project_id is not None:
             wanted = wanted.where(audit.c.project_id == project_id)
+        if kind is not None:
+            wanted = wanted.where(audit.c.actor_kind == kind)
+        if actor is not None:
+            wanted = wanted.where((audit.c.actor_id == actor) | (audit.c.actor_name == actor))
         with self._database.reading() as connection:
             found = connection.execute(wanted.order_by(audit.c.id.desc()).limit(limit))
             return [_entry(row) for row in found]

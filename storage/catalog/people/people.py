@@ -122,6 +122,23 @@ class People(Repository):
             _remove(connection, person_id)
             _require_owner(connection, left)
 
+    def rename(self, person_id: str, name: str, email: str) -> None:
+        """Changes a person's name and address. Another address makes links to set a password void, which were
+        sent to the old one.
+
+        Raises UnknownPerson, DuplicatePerson, InvalidName.
+        """
+        check_name(name, "A person")
+        with self._database.changing(Area.PEOPLE) as connection:
+            _require(connection, person_id)
+            taken = select(people.c.id).where(people.c.email == email, people.c.id != person_id)
+            if connection.execute(taken).first() is not None:
+                raise DuplicatePerson(f"There already is a person with the address {email}.")
+            was = connection.execute(select(people.c.email).where(people.c.id == person_id)).scalar_one()
+            if was != email:
+                connection.execute(delete(password_links).where(password_links.c.person_id == person_id))
+            connection.execute(update(people).where(people.c.id == person_id).values(name=name, email=email))
+
     def set_password(self, person_id: str, password: str, *, keep_session: str | None = None) -> None:
         """Sets the password's hash, and ends all sessions but one and all links to set a password.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -233,13 +234,79 @@ def test_usage_is_drawn_with_limits(shop: Visitor) -> None:
     page.get_by_text("The project has no quotas.").wait_for()
 
 
+def test_a_file_is_asked_for_from_the_explorer_made_fetched_and_removed(shop: Visitor) -> None:
+    page = shop.explore(analysis_type="count", event_collection="purchases", filters=IN_GERMANY)
+    shop.drawn()
+    page.get_by_role("link", name="Events as a file").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("group", name="Filter 1").wait_for()
+    assert dialog.get_by_role("combobox", name="Events in").input_value() == "purchases"
+    dialog.get_by_label("As", exact=True).select_option("application/json")
+    dialog.get_by_role("button", name="Make it").click()
+    row = page.get_by_role("list", name="Exports").get_by_role("listitem")
+    row.get_by_text("NDJSON").wait_for()
+    row.get_by_text("ready").wait_for()
+    with page.expect_download() as started:
+        row.get_by_role("link", name="Download").click()
+    lines = started.value.path().read_text().splitlines()
+    assert [json.loads(line)["country"] for line in lines] == ["DE"] * 3
+    row.get_by_role("button", name="Remove the export of purchases").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    page.get_by_text("No file was asked for yet.").wait_for()
+
+
+def test_retention_says_what_would_go_before_it_does(shop: Visitor) -> None:
+    page = settings(shop, "retention")
+    page.get_by_role("button", name="Change the retention of purchases").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Days").fill("0")
+    dialog.get_by_text("A whole number of days").wait_for()
+    dialog.get_by_label("Days").fill("2")
+    dialog.get_by_text("2 events of now are older, and will go at once").wait_for()
+    dialog.get_by_label("Days").fill("400")
+    dialog.get_by_text("No event is older now.").wait_for()
+    dialog.get_by_role("button", name="Save").click()
+    page.get_by_text("kept for 400 days").wait_for()
+    path = f"/3.0/projects/{shop.project.id}/retention/purchases"
+    assert shop.manage("GET", path) == {"days": 400}
+    page.get_by_role("button", name="Change the retention of purchases").click()
+    dialog.get_by_label("Days").fill("")
+    dialog.get_by_role("button", name="Save").click()
+    page.get_by_text("kept for 400 days").wait_for(state="detached")
+    assert shop.manage("GET", path) == {"days": None}
+
+
+def test_the_audit_log_of_the_project_is_narrowed_to_one_actor(shop: Visitor) -> None:
+    path = f"/3.0/projects/{shop.project.id}/keys"
+    shop.manage("POST", path, {"name": "Noted", "permitted": ["queries"]})
+    page = settings(shop, "audit")
+    page.get_by_text("name: Noted").wait_for()
+    page.get_by_role("button", name="master key").click()
+    page.get_by_role("button", name="Of everybody again").wait_for()
+    page.get_by_label("Who did it").select_option("person")
+    page.get_by_text("Nothing has been noted yet.").wait_for()
+
+
+SECTIONS = (
+    ("keys",),
+    ("keys", "new"),
+    ("usage",),
+    ("deletions",),
+    ("retention",),
+    ("files",),
+    ("exports",),
+    ("audit",),
+    ("project",),
+)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(visiting: Visiting, scheme: str) -> None:
     visitor = visiting(color_scheme=scheme)
     visitor.enter()
     sell(visitor.served, visitor.project)
     made = a_long_key(visitor)
-    for parts in (("keys",), ("keys", "new"), ("keys", made), ("usage",), ("deletions",), ("files",)):
+    for parts in (*SECTIONS, ("keys", made)):
         page = settings(visitor, *parts)
         page.locator("main .loading").first.wait_for(state="detached")
         assert (parts, serious(page)) == (parts, [])
@@ -250,7 +317,7 @@ def test_a_phone_scrolls_no_page_sideways(visiting: Visiting) -> None:
     visitor.enter()
     visitor.served.record(visitor.project, "c" * 64, {"p" * 200: "x" * 900})
     made = a_long_key(visitor)
-    for parts in (("keys",), ("keys", "new"), ("keys", made), ("usage",), ("deletions",), ("files",)):
+    for parts in (*SECTIONS, ("keys", made)):
         page = settings(visitor, *parts)
         page.locator("main .loading").first.wait_for(state="detached")
         if parts[-1] == made:

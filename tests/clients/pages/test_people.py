@@ -341,3 +341,65 @@ def test_how_the_server_is_is_for_its_operators(owner: Visitor, visiting: Visiti
     page = visit(other, "/app/server")
     page.get_by_role("heading", name="Only the server's operators see this page").wait_for()
     assert page.get_by_role("link", name="Server").count() == 0
+
+
+def test_a_project_is_made_renamed_deleted_and_restored(owner: Visitor, served: Served) -> None:
+    page = visit(owner, "/app/people")
+    page.get_by_role("navigation", name="Organisation").get_by_role("link", name="Projects").click()
+    page.get_by_role("button", name="Make a project").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("Second")
+    page.get_by_role("dialog").get_by_role("button", name="Make it").click()
+    page.get_by_role("heading", name="Send an event").wait_for()
+    page.get_by_role("link", name="Settings").click()
+    page.get_by_role("link", name="Project", exact=True).click()
+    page.get_by_label("Name", exact=True).fill("Renamed")
+    page.get_by_label("Weeks begin on").select_option("monday")
+    page.get_by_label("Events a day").fill("many")
+    page.get_by_role("button", name="Save").click()
+    page.locator("#events_per_day-fault").get_by_text("A whole number").wait_for()
+    page.get_by_label("Events a day").fill("5000")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("heading", name="Settings of Renamed").wait_for()
+    made = next(one for one in json.loads(served.told("projects", "list").stdout) if one["name"] == "Renamed")
+    assert made["preferences"] == {"week_start": "monday", "quotas": {"events_per_day": 5000}}
+    assert serious(page) == []
+    page.get_by_role("button", name="Delete the project").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("To confirm, type Renamed").fill("renamed")
+    dialog.get_by_role("button", name="Delete").click()
+    dialog.get_by_text("Type the project's name").wait_for()
+    dialog.get_by_label("To confirm, type Renamed").fill("Renamed")
+    dialog.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Restore Renamed").click()
+    page.get_by_text("“Renamed” is back, keys and all.").wait_for()
+    page.get_by_role("list", name="Projects", exact=True).get_by_role(
+        "link", name="Renamed", exact=True
+    ).wait_for()
+    assert serious(page) == []
+
+
+def test_ones_own_name_and_address_change_with_the_password(owner: Visitor) -> None:
+    page = visit(owner, "/app/account")
+    page.get_by_label("Name", exact=True).fill("Anna")
+    page.get_by_label("E-mail").fill("anna@example.com")
+    page.get_by_label("Your password").fill("wrong password")
+    page.get_by_role("button", name="Save").click()
+    page.locator("#own-password-fault").get_by_text("The password is wrong.").wait_for()
+    owner.forget("401")
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Your account is changed.").wait_for()
+    page.get_by_role("link", name="Account").and_(page.locator("[title='anna@example.com']")).wait_for()
+
+
+def test_an_editor_sends_the_first_event_and_a_viewer_does_not(
+    owner: Visitor, visiting: Visiting, served: Served, project: ServedProject
+) -> None:
+    viewer, editor = visiting(), visiting()
+    viewer.hold(joined(served, invited(served, "vic", "--role", "viewer"), "vic"))
+    page = visit(viewer, f"/app/{project.id}")
+    page.get_by_text("Events are sent with a key").wait_for()
+    editor.hold(joined(served, invited(served, "edi", "--role", "editor"), "edi"))
+    page = visit(editor, f"/app/{project.id}")
+    page.get_by_role("button", name="Send an event from this page").click()
+    page.get_by_text("It works.").wait_for()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Query
 from starlette.responses import Response
@@ -27,6 +27,9 @@ _INVITATIONS = f"{_ORGANISATION}/invitations"
 _PEOPLE = f"{_ORGANISATION}/people"
 _PERSON = f"{_PEOPLE}/{{person_id}}"
 AUDIT_PAGE_MAX = 1_000
+ActorKind = Literal["person", "key", "shell"]
+OF_KIND = "Only entries of people, keys or the shell."
+OF_ACTOR = "Only entries of who has this id, or this name, which of people is their address."
 LAST_OWNER = "LastOwnerError"
 _ME = {"person_id": "{owner_id}"}
 _OTHER = {"person_id": "{member_id}"}
@@ -179,6 +182,8 @@ async def audit(
     before: Annotated[int | None, Query(ge=1, description="Only entries with ids below this.")] = None,
     limit: Annotated[int, Query(ge=1, le=AUDIT_PAGE_MAX, description="Entries at most.")] = 100,
     project_id: Annotated[str | None, Query(description="Only entries about this project.")] = None,
+    kind: Annotated[ActorKind | None, Query(description=OF_KIND)] = None,
+    actor: Annotated[str | None, Query(description=OF_ACTOR)] = None,
 ) -> Response:
     page = await call.parts.in_thread(
         call.parts.catalog.audit.page,
@@ -186,8 +191,10 @@ async def audit(
         before=before,
         limit=limit,
         project_id=project_id,
+        kind=kind,
+        actor=actor,
     )
-    return json_answer([_audited(entry) for entry in page])
+    return json_answer([audited(entry) for entry in page])
 
 
 @contextmanager
@@ -240,7 +247,8 @@ def _member(one: Member) -> Json:
     }
 
 
-def _audited(entry: AuditEntry) -> Json:
+def audited(entry: AuditEntry) -> Json:
+    """The entry as ``models.accounts.AuditedAction`` describes it."""
     shown: Json = {
         "id": entry.id,
         "at": moment_text(entry.at_us),

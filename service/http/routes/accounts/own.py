@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
@@ -13,15 +14,16 @@ from service.http.models import accounts as models
 from service.http.models.shared import Json
 from service.http.openapi.operation import DocumentedAnswer, Example, gone, ok
 from service.http.parts import Parts
-from service.http.request import empty_answer, json_answer, segment_of
+from service.http.request import audit_details, empty_answer, json_answer, segment_of
 from service.http.routes.accounts.cookies import ended, visit_of, with_session
 from service.http.routes.administration.server_state import operates
 from service.http.routing import AccountCall, OfAccount, OfAnyone, RouteArea
 from service.people.accounts import Begun
 from service.people.known_sessions import Holder
-from service.people.links import plain_address
+from service.people.links import checked_address, plain_address
 from service.people.second_factor import picture_of
 from service.saved_queries.definition import moment_text
+from storage.catalog.errors import DuplicatePerson, InvalidName
 from storage.catalog.people.records import Session, Standing
 
 SESSIONS = "/account/sessions"
@@ -130,6 +132,41 @@ async def end_session(call: OfAccount) -> Response:
     if person_id is None or not await parts.in_thread(parts.catalog.sessions.end, named, person_id):
         raise NotFound.named("session of yours", named)
     return empty_answer()
+
+
+@area.put(
+    "/account",
+    ACCOUNT,
+    "Change one's name and e-mail address",
+    ok(models.Account, "It is changed."),
+    errors=(409,),
+    examples=(
+        Example(
+            body={"name": "Ann", "email": "{owner_email}", "password": "{owner_password}"}, key="session"
+        ),
+        Example(body={"name": "Ann", "email": "{owner_email}", "password": "x"}, key="session", status=401),
+        Example(
+            body={"name": "Ann", "email": "nobody", "password": "{owner_password}"},
+            key="session",
+            status=400,
+        ),
+    ),
+)
+async def rename(call: OfAccount, given: models.OwnChange) -> Response:
+    """With the password. The address is the one to log in with; a 409 says that somebody else has it."""
+    given.refuse_unknown("a change of one's account")
+    parts, person = call.parts, call.person
+    address = checked_address(given.email)
+    await _check_password(call, given.password)
+    try:
+        await parts.in_thread(parts.catalog.people.rename, person.id, given.name.strip(), address)
+    except DuplicatePerson as error:
+        raise Conflict(str(error)) from None
+    except InvalidName as error:
+        raise InvalidParameter(f"'name': {error}") from None
+    audit_details(call.request, name=given.name.strip(), email=address)
+    standing = await parts.in_thread(parts.catalog.people.standing, person.id)
+    return json_answer(await account_json(parts, replace(call.holder, standing=standing)))
 
 
 @area.put(

@@ -1,7 +1,7 @@
 /** A person's own account. */
 import { useState } from "preact/hooks";
 import type { OwnProps } from "../../app.tsx";
-import { call } from "../../session.ts";
+import { call, type Person } from "../../session.ts";
 import { checkPassword, faultsOf, FieldFault, ofPassword, PASSWORD_RULES, useSubmit } from "../../submit.ts";
 import { TextField } from "../../ui/field.tsx";
 import { Refused } from "../entry.tsx";
@@ -15,12 +15,12 @@ export function AccountPage({ session, say, renew }: OwnProps) {
   return (
     <div class="narrow">
       <h1>Your account</h1>
-      <section class="card part">
+      <section class="card part" aria-label="Who you are">
+        <OwnForm key={person.email + person.name} person={person} done={async () => {
+          await renew();
+          say("Your account is changed.");
+        }} />
         <dl>
-          <dt>Name</dt>
-          <dd>{person.name || "–"}</dd>
-          <dt>E-mail</dt>
-          <dd>{person.email}</dd>
           <dt>Belongs to</dt>
           <dd>{session.organisations.map(({ name, owner }) => (owner ? `${name} (owner)` : name)).join(", ")}</dd>
         </dl>
@@ -46,6 +46,37 @@ export function AccountPage({ session, say, renew }: OwnProps) {
         <OwnSessions key={turn} say={say} />
       </section>
     </div>
+  );
+}
+
+function OwnForm({ person, done }: { person: Person; done: () => Promise<void> }) {
+  const [name, setName] = useState(person.name);
+  const [email, setEmail] = useState(person.email);
+  const [password, setPassword] = useState("");
+  const isChanged = name.trim() !== person.name || email.trim() !== person.email;
+  const { busy, error, submit } = useSubmit(async () => {
+    if (!password) throw new FieldFault("password", "Enter your password.");
+    await call("PUT", "/account", { name, email: email.trim(), password }).catch(ofPassword("password"));
+    await done();
+  });
+  const faults = faultsOf(error, "name", "email", "password");
+  return (
+    <form onSubmit={submit} noValidate>
+      <TextField id="own-name" label="Name" value={name} set={setName} error={faults.name} autocomplete="name" />
+      <TextField id="own-email" label="E-mail" type="email" value={email} set={setEmail} error={faults.email} autocomplete="username" />
+      {isChanged && (
+        <>
+          <TextField id="own-password" label="Your password" type="password" value={password} set={setPassword} error={faults.password}
+            autocomplete="current-password" hint="To change your name or address." />
+          {faults[""] && <Refused>{faults[""]}</Refused>}
+          <p>
+            <button type="submit" class="main" disabled={busy}>
+              Save
+            </button>
+          </p>
+        </>
+      )}
+    </form>
   );
 }
 

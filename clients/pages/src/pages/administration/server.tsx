@@ -4,6 +4,7 @@ import { useLoaded } from "../../loading.ts";
 import { call } from "../../session.ts";
 import { Empty, Loading, Problem } from "../../ui/states.tsx";
 import { shownTime } from "../../zones.ts";
+import { OrganisationNav } from "../people/nav.tsx";
 import { countText, sizeText } from "./api.ts";
 
 interface ServerState {
@@ -42,6 +43,8 @@ export function ServerPage({ session }: OwnProps) {
   if (!value) return <Loading what="the server's state" lines={6} />;
   const problems = problemsOf(value);
   return (
+    <>
+    <OrganisationNav session={session} page="server" />
     <div class="narrow">
       <div class="row spread">
         <h1>Server</h1>
@@ -65,6 +68,7 @@ export function ServerPage({ session }: OwnProps) {
         Programs read the same at <code>/metrics</code> and <code>/ready</code>; <code>acumen doctor</code> and <code>acumen check</code> say more.
       </p>
     </div>
+    </>
   );
 }
 

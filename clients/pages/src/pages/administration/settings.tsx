@@ -3,9 +3,13 @@ import type { ComponentType } from "preact";
 import { useHere } from "../../context.ts";
 import { mayManage } from "../../session.ts";
 import { Empty } from "../../ui/states.tsx";
+import { Audit } from "../people/audit.tsx";
 import { Deletions } from "./erasing/deletions.tsx";
+import { Exports } from "./exporting/exports.tsx";
 import { FilesSection } from "./files.tsx";
 import { Keys } from "./keys/keys.tsx";
+import { ProjectSection } from "./organisation/project_section.tsx";
+import { RetentionSection } from "./retention.tsx";
 import { Usage } from "./usage.tsx";
 
 export interface SectionProps {
@@ -17,8 +21,17 @@ const SECTIONS: readonly (readonly [name: string, label: string, section: Compon
   ["keys", "Keys", Keys],
   ["usage", "Usage and limits", Usage],
   ["deletions", "Deletions", Deletions],
+  ["retention", "Retention", RetentionSection],
   ["files", "Files", FilesSection],
+  ["exports", "Exports", Exports],
+  ["audit", "Audit log", AuditSection],
+  ["project", "Project", ProjectSection],
 ];
+
+function AuditSection(_: SectionProps) {
+  const { project } = useHere();
+  return <Audit base={`/3.0/projects/${project.id}`} projects={[]} turn={0} />;
+}
 
 export function SettingsPage({ parts: [name = "keys", ...rest] }: { parts: string[] }) {
   const { project, to } = useHere();

@@ -112,7 +112,8 @@ export function DaysChart({ days, title }: { days: TakenOnDay[]; title: string }
   const start = (day: string) => `${day}T00:00:00.000Z`;
   const next = (day: string) => new Date(Date.parse(start(day)) + 86_400_000).toISOString();
   const result = days.map((one) => ({ value: one[measure], timeframe: { start: start(one.day), end: next(one.day) } }));
-  const query = { analysis_type: "count", event_collection: "usage", interval: "daily", timezone: "UTC" };
+  const counted = measure === "query_seconds" ? { analysis_type: "sum", target_property: "seconds" } : { analysis_type: "count" };
+  const query = { ...counted, event_collection: "usage", interval: "daily", timezone: "UTC" };
   const label = MEASURES.find(([name]) => name === measure)![1];
   return (
     <div class="gap">

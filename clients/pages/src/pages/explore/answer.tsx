@@ -106,7 +106,7 @@ interface ViewsProps {
 }
 
 function Views({ asked, answer, set }: ViewsProps) {
-  const { project } = useHere();
+  const { project, to } = useHere();
   const chart = useRef<ChartElement | null>(null);
   const [drawn, setDrawn] = useState<ChartElement | null>(null);
   const ready = useCallback((made: ChartElement) => (chart.current = made, setDrawn(made)), []);
@@ -124,9 +124,16 @@ function Views({ asked, answer, set }: ViewsProps) {
         <>
           <div class="row spread tools">
             {view === "chart" ? <Choice id="type" label="Type of chart" value={type} choices={TYPES} choose={(chosen) => set({ type: chosen })} /> : <span />}
-            <button type="button" class="quiet" onClick={save}>
-              Export CSV
-            </button>
+            <div class="row">
+              <button type="button" class="quiet" onClick={save}>
+                Export CSV
+              </button>
+              {typeof question?.event_collection === "string" && project.permissions.includes("exports") && (
+                <a class="button quiet" href={`${to("exports")}?of=${encodeURIComponent(JSON.stringify({ event_collection: question.event_collection, filters: question.filters }))}`}>
+                  Events as a file
+                </a>
+              )}
+            </div>
           </div>
           <Chart key={view} onReady={ready} data={answer.body} query={JSON.stringify(question)} soft={soft} title="" exports="png svg" height="420" />
           {question!.analysis_type !== "extraction" && (

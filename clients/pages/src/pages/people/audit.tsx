@@ -1,4 +1,4 @@
-/** Who did what in the organisation, newest first. */
+/** Who did what in an organisation or in one project, newest first. */
 import { useState } from "preact/hooks";
 import { useLoaded } from "../../loading.ts";
 import { call, type Project } from "../../session.ts";
@@ -18,8 +18,17 @@ interface Entry {
 
 const PAGE = 25;
 
+const KINDS = [
+  ["", "By anybody"],
+  ["person", "By people"],
+  ["key", "By keys"],
+  ["shell", "From the shell"],
+] as const;
+
 interface AuditProps {
+  /** The address below which the log is: of an organisation, or of a project. */
   base: string;
+  /** Those to choose from; none where it is about one project. */
   projects: Project[];
   /** Another number once something was done. */
   turn: number;
@@ -27,24 +36,39 @@ interface AuditProps {
 
 export function Audit({ base, projects, turn }: AuditProps) {
   const [project, setProject] = useState("");
+  const [kind, setKind] = useState("");
+  const [actor, setActor] = useState("");
   const [before, setBefore] = useState<number[]>([]);
   const query = new URLSearchParams({ limit: String(PAGE + 1) });
   if (project) query.set("project_id", project);
+  if (kind) query.set("kind", kind);
+  if (actor) query.set("actor", actor);
   const last = before.at(-1);
   if (last) query.set("before", String(last));
   const address = `${base}/audit?${query}`;
   const { value, error, busy, reload } = useLoaded(() => call<Entry[]>("GET", address), [address, turn]);
   const shown = value?.slice(0, PAGE);
   const choices = [["", "All projects"], ...projects.map(({ id, name }) => [id, name])] as [string, string][];
-  const choose = (id: string) => {
-    setProject(id);
+  /** Another choice begins with the newest entry. */
+  const choosing = (set: (value: string) => void) => (value: string) => {
+    set(value);
     setBefore([]);
   };
   return (
     <section class="below" aria-labelledby="audit">
       <div class="row spread">
         <h2 id="audit">Who did what</h2>
-        <Choice id="audit-project" label="Project of the entries" value={project} choices={choices} choose={choose} />
+        <div class="row">
+          {projects.length > 0 && (
+            <Choice id="audit-project" label="Project of the entries" value={project} choices={choices} choose={choosing(setProject)} />
+          )}
+          <Choice id="audit-kind" label="Who did it" value={kind} choices={KINDS} choose={choosing(setKind)} />
+          {actor && (
+            <button type="button" class="chip" aria-label="Of everybody again" onClick={() => choosing(setActor)("")}>
+              {actor} <span aria-hidden="true">×</span>
+            </button>
+          )}
+        </div>
       </div>
       {error ? <Problem error={error} retry={reload} /> : !shown ? <Loading what="the audit log" /> : null}
       {shown?.length === 0 && <p class="lead">Nothing has been noted yet.</p>}
@@ -61,7 +85,7 @@ export function Audit({ base, projects, turn }: AuditProps) {
             </thead>
             <tbody>
               {shown.map((one) => (
-                <Row key={one.id} entry={one} project={projects.find(({ id }) => id === one.project_id)?.name} />
+                <Row key={one.id} entry={one} only={choosing(setActor)} project={projects.find(({ id }) => id === one.project_id)?.name} />
               ))}
             </tbody>
           </table>
@@ -83,14 +107,24 @@ export function Audit({ base, projects, turn }: AuditProps) {
   );
 }
 
-function Row({ entry: { at, actor, action, object, details }, project }: { entry: Entry; project: string | undefined }) {
+interface RowProps {
+  entry: Entry;
+  project: string | undefined;
+  /** Show the entries of this actor alone. */
+  only: (actor: string) => void;
+}
+
+function Row({ entry: { at, actor, action, object, details }, project, only }: RowProps) {
   const told = Object.entries(details).filter(([, value]) => value !== null);
   const more = told.map(([name, value]) => `${name}: ${textOf(value)}`).join(", ");
   return (
     <tr>
       <td class="when">{shownTime(at)}</td>
       <td>
-        {actor.name || actor.id} {actor.kind === "key" && <span class="small">(key)</span>}
+        <button type="button" class="link" title="Only theirs" onClick={() => only(actor.id || actor.name)}>
+          {actor.name || actor.id}
+        </button>{" "}
+        {actor.kind === "key" && <span class="small">(key)</span>}
       </td>
       <td>{action}</td>
       <td class="path">

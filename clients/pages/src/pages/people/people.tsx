@@ -8,6 +8,7 @@ import { Choice } from "../../ui/field.tsx";
 import { Empty, Loading, Problem } from "../../ui/states.tsx";
 import { Audit } from "./audit.tsx";
 import { Invitations } from "./invitations.tsx";
+import { OrganisationNav } from "./nav.tsx";
 import { PlaceFields, placeText, type Place } from "./place.tsx";
 
 export interface Member extends Place {
@@ -37,6 +38,7 @@ export function PeoplePage({ session, say, renew }: OwnProps) {
   };
   return (
     <>
+      <OrganisationNav session={session} page="people" />
       <div class="row spread">
         <h1>People of {organisation.name}</h1>
         {owned.length > 1 && (

@@ -3,13 +3,13 @@ import type { StoredEvent } from "acumen-client";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
 import { useLoaded } from "../../loading.ts";
-import { mayManage, recorderOf, TOKEN } from "../../session.ts";
+import { mayEdit, mayManage, recorderOf, TOKEN } from "../../session.ts";
 import { sendSnippets } from "../../snippets.ts";
 import { shownTime, viewersZone } from "../../zones.ts";
 import { Chart } from "../../ui/charts.tsx";
 import { Snippets } from "../../ui/code.tsx";
 import { Problem, textOf } from "../../ui/states.tsx";
-import { makeWriteKey, writeKeyOf } from "./keys.ts";
+import { keyToSend, writeKeyOf } from "./keys.ts";
 
 const COLLECTION = "visits";
 const EVENT = { page: "/pricing", seconds: 42, user: { id: "ann", plan: "free" } };
@@ -72,9 +72,9 @@ function useArrivals(collections: string[], look: () => void) {
 
 function SendIt() {
   const { client, project, say } = useHere();
-  // A session records nothing: that takes a key, which only who manages the project sees.
-  const maySend = mayManage(project);
-  const known = useLoaded(async (signal) => (maySend ? writeKeyOf(client, signal) : null), [client]);
+  // A session records nothing: that takes a key, which editors and owners get.
+  const maySend = mayEdit(project);
+  const known = useLoaded(async (signal) => (mayManage(project) ? writeKeyOf(client, signal) : null), [client]);
   const [made, setMade] = useState<string | null>(null);
   const [state, setState] = useState<{ busy: boolean; error: unknown }>({ busy: false, error: null });
   const key = made ?? known.value ?? null;
@@ -86,7 +86,7 @@ function SendIt() {
     );
   };
   const send = async () => {
-    const used = key ?? (await makeWriteKey(client));
+    const used = key ?? (await keyToSend(client, project));
     setMade(used);
     await recorderOf(project, used).record(COLLECTION, EVENT);
     say("The event is stored.");
@@ -108,8 +108,8 @@ function SendIt() {
       {maySend && !key && !known.busy && (
         <p class="hint">
           WRITE_KEY stands for the project's write key.{" "}
-          <button type="button" class="link" onClick={() => run(async () => setMade(await makeWriteKey(client)))}>
-            Make a key that can only send, and fill it in
+          <button type="button" class="link" onClick={() => run(async () => setMade(await keyToSend(client, project)))}>
+            {mayManage(project) ? "Make a key that can only send, and fill it in" : "Fill it in"}
           </button>
         </p>
       )}

@@ -1,5 +1,6 @@
 /** The key with which events are sent: one that may nothing else. */
 import type { Acumen } from "acumen-client";
+import { call, mayManage, type Project } from "../../session.ts";
 
 const NAME = "Sending events";
 
@@ -10,6 +11,13 @@ export async function writeKeyOf(client: Acumen, signal?: AbortSignal): Promise<
   return found?.key ?? null;
 }
 
-export async function makeWriteKey(client: Acumen): Promise<string> {
+/** A key to send with: for owners one that may do nothing else, for editors the project's write key. */
+export async function keyToSend(client: Acumen, project: Project): Promise<string> {
+  if (mayManage(project)) return makeWriteKey(client);
+  const path = `/3.0/projects/${encodeURIComponent(project.id)}/own-keys`;
+  return (await call<{ write_key: string }>("GET", path)).write_key;
+}
+
+async function makeWriteKey(client: Acumen): Promise<string> {
   return (await client.accessKeys.create({ name: NAME, permitted: ["writes"] })).key;
 }
