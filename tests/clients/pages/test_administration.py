@@ -266,13 +266,13 @@ def test_retention_says_what_would_go_before_it_does(shop: Visitor) -> None:
     dialog.get_by_label("Days").fill("400")
     dialog.get_by_text("No event is older now.").wait_for()
     dialog.get_by_role("button", name="Save").click()
-    page.get_by_text("kept for 400 days").wait_for()
+    page.get_by_text("kept for 400 days", exact=True).wait_for()
     path = f"/3.0/projects/{shop.project.id}/retention/purchases"
     assert shop.manage("GET", path) == {"days": 400}
     page.get_by_role("button", name="Change the retention of purchases").click()
     dialog.get_by_label("Days").fill("")
     dialog.get_by_role("button", name="Save").click()
-    page.get_by_text("kept for 400 days").wait_for(state="detached")
+    page.get_by_text("kept for 400 days", exact=True).wait_for(state="detached")
     assert shop.manage("GET", path) == {"days": None}
 
 

@@ -354,10 +354,10 @@ def test_a_project_is_made_renamed_deleted_and_restored(owner: Visitor, served: 
     page.get_by_role("link", name="Project", exact=True).click()
     page.get_by_label("Name", exact=True).fill("Renamed")
     page.get_by_label("Weeks begin on").select_option("monday")
-    page.get_by_label("Events a day").fill("many")
+    page.get_by_label("Events a day", exact=True).fill("many")
     page.get_by_role("button", name="Save").click()
     page.locator("#events_per_day-fault").get_by_text("A whole number").wait_for()
-    page.get_by_label("Events a day").fill("5000")
+    page.get_by_label("Events a day", exact=True).fill("5000")
     page.get_by_role("button", name="Save").click()
     page.get_by_role("heading", name="Settings of Renamed").wait_for()
     made = next(one for one in json.loads(served.told("projects", "list").stdout) if one["name"] == "Renamed")
@@ -380,8 +380,8 @@ def test_a_project_is_made_renamed_deleted_and_restored(owner: Visitor, served: 
 
 def test_ones_own_name_and_address_change_with_the_password(owner: Visitor) -> None:
     page = visit(owner, "/app/account")
-    page.get_by_label("Name", exact=True).fill("Anna")
-    page.get_by_label("E-mail").fill("anna@example.com")
+    page.get_by_label("Your name").fill("Anna")
+    page.get_by_label("Address to log in with").fill("anna@example.com")
     page.get_by_label("Your password").fill("wrong password")
     page.get_by_role("button", name="Save").click()
     page.locator("#own-password-fault").get_by_text("The password is wrong.").wait_for()

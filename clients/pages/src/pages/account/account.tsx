@@ -62,8 +62,8 @@ function OwnForm({ person, done }: { person: Person; done: () => Promise<void> }
   const faults = faultsOf(error, "name", "email", "password");
   return (
     <form onSubmit={submit} noValidate>
-      <TextField id="own-name" label="Name" value={name} set={setName} error={faults.name} autocomplete="name" />
-      <TextField id="own-email" label="E-mail" type="email" value={email} set={setEmail} error={faults.email} autocomplete="username" />
+      <TextField id="own-name" label="Your name" value={name} set={setName} error={faults.name} autocomplete="name" />
+      <TextField id="own-email" label="Address to log in with" type="email" value={email} set={setEmail} error={faults.email} autocomplete="username" />
       {isChanged && (
         <>
           <TextField id="own-password" label="Your password" type="password" value={password} set={setPassword} error={faults.password}
