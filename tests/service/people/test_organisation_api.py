@@ -168,6 +168,7 @@ class TestOwnAccount:
             "email": "anna@example.com",
             "name": "Anna",
             "two_factor": False,
+            "password": True,
         }
         assert owner.send("GET", "/account").json()["person"]["email"] == "anna@example.com"
         assert Browser(whole).log_in("anna@example.com").status_code == 201
