@@ -208,6 +208,13 @@ class Conflict(ApiError):
     code = "DuplicateNameError"
 
 
+class PreconditionFailed(ApiError):
+    """The resource is not as the request says that it should be."""
+
+    status = 412
+    code = "PreconditionFailedError"
+
+
 class QuotaExceeded(ApiError):
     """A quota is exceeded, and waiting does not help."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NoReturn
 
@@ -91,6 +91,10 @@ class EmbedGrant:
     uses: frozenset[TokenUse]
     filtered_by_holder: bool
     """Whether somebody who held the token, and not its maker alone, has added filters."""
+    share_id: str = ""
+    """The share of a dashboard whose token it is; empty for tokens of access keys."""
+    share_version: int = field(default=-1, compare=False)
+    """That of the catalog at which the share allowed this."""
 
     def check_expiry(self, now: float) -> None:
         """Raises EmbedTokenExpired."""
@@ -98,16 +102,24 @@ class EmbedGrant:
             raise EmbedTokenExpired
 
     def check_origin(
-        self, origins: Sequence[str], referers: Sequence[str], is_own: Callable[[str], bool]
+        self,
+        origins: Sequence[str],
+        referers: Sequence[str],
+        is_own: Callable[[str], bool],
+        *,
+        opens_page: bool = False,
     ) -> None:
         """Raises OriginNotAllowed where a request with these headers may not use the token.
 
         ``is_own`` says whether an origin is this server's. Its only pages that use tokens are those for
-        frames, which were delivered for an allowed origin.
+        frames, which were delivered for an allowed origin. ``opens_page``: a browser asks for a page of its
+        own, not for one in a frame. The link of a share may be opened like that, wherever it stands.
         """
         if not self.origins:
             return
         origin = _origin(origins, referers)
+        if self.share_id and (opens_page or origin == NO_ORIGIN):
+            return
         if is_own(origin) or all(origin in allowed for allowed in self.origins):
             return
         raise OriginNotAllowed.of(origin if origin != NO_ORIGIN else None)
@@ -119,7 +131,7 @@ class EmbedGrant:
 
     @property
     def frame_ancestors(self) -> str:
-        return frame_ancestors(self.origins)
+        return "*" if self.share_id and not self.origins else frame_ancestors(self.origins)
 
 
 def _origin(origins: Sequence[str], referers: Sequence[str]) -> str:
@@ -172,12 +184,16 @@ def granted(
     public_id: str,
     key_sees_dashboards: bool,
     key_asks: bool,
+    maker: TokenConditions | None = None,
 ) -> tuple[EmbedGrant, Options, tuple[Filter, ...]]:
     """What a chain leaves of a key with these options: the grant, the options, and the filters to add.
 
-    Raises BadToken.
+    ``maker``: conditions that stand for those of the first link, where they are not in the token. Raises
+    BadToken.
     """
     conditions = [read_conditions(link.conditions) for link in links]
+    if maker is not None:
+        conditions[0] = maker
     conditions[0] = _closed(conditions[0])
     first, later = conditions[0], conditions[1:]
     uses = first.allow or frozenset()

@@ -31,6 +31,7 @@ from service.auth.embed_conditions import READ, EmbedGrant, TokenUse, granted
 from service.auth.embed_tokens import BadToken, TokenLink, TokenSecrets, is_embed_token, read_token
 from service.auth.preferences import SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS, is_on
 from service.auth.scoped_keys import Scope, scope_of
+from service.auth.shared_boards import SharedBoard, SharedBoards
 from service.errors import OF_ORGANISATION, AdminOnly, ApiError, Forbidden, InvalidKey, NotFound
 from service.threads import in_thread
 from storage.catalog.errors import WrongSecret
@@ -100,6 +101,8 @@ _OF_TOKENS = frozenset({Permission.SAVED_QUERIES, Permission.CACHED_QUERIES, Per
 _USES = frozenset(Permission(use) for use in TokenUse)
 """The further ones."""
 _NOT_BY_TOKEN = "This embed token may not do that"
+_OF_SHARE = "share/"
+"""The beginning of the ids of callers with the token of a dashboard's share."""
 _OF_TOKEN = "/embed/"
 """Between an access key's id and the rest, in the id of an embed token: its own id, and when it expires."""
 _WRITE = frozenset({Permission.WRITES})
@@ -412,8 +415,11 @@ class Tenants:
         keyring: Keyring,
         clock: Callable[[], float] = time.monotonic,
         executor: Executor | None = None,
+        shares: SharedBoards | None = None,
     ) -> None:
-        """``executor`` runs the catalog reads of callers on an event loop."""
+        """``executor`` runs the catalog reads of callers on an event loop. Without ``shares`` no token of a
+        share is valid."""
+        self._shares = shares
         self._changed = changed
         self._access_keys = access_keys
         self._executor = executor
@@ -603,13 +609,21 @@ class Tenants:
         if project is None or not key or len(key) > KEY_LENGTH_MAX:
             return None
         if is_embed_token(key):
-            return self._known.token(project, key)
+            return self._current(self._known.token(project, key))
         permissions = _permissions(project, key)
         if permissions is not None:
             own_id = key_id(key)
             return Caller(project, permissions, key_id=own_id, counted_as=own_id)
         granted = self._known.granted(project, self._keyring.digest(project.id, key))
         return None if granted is None else granted[0]
+
+    def _current(self, caller: Caller | None) -> Caller | None:
+        """The caller, unless it has the token of a share and the catalog has changed since."""
+        if caller is None or caller.embed is None or not caller.embed.share_id:
+            return caller
+        grant, shares = caller.embed, self._shares
+        current = shares is not None and shares.is_current(grant.share_id, grant.share_version)
+        return caller if current else None
 
     def _grant(self, project: Project, key: str, digest: str) -> Caller | None:
         record = self._access_keys.find(project.id, digest)
@@ -621,13 +635,18 @@ class Tenants:
         return _by_scope(project, scope, self._keyring.digest(project.id, _canonical(key)))
 
     def _by_token(self, project: Project, text: str) -> Caller | None:
-        """The caller with this embed token; None where no access key of the project made it."""
+        """The caller with this embed token; None where no access key and no share of the project made it."""
         try:
             token = read_token(text)
             key = self._token_key(project, token.public_id)
-            if key is None:
-                return None
-            caller = _by_embed_token(key, token.opened(key.secrets))
+            if key is not None:
+                caller = _by_embed_token(key, token.opened(key.secrets))
+            else:
+                board = None if self._shares is None else self._shares.find(project.id, token.public_id)
+                if self._shares is None or board is None:
+                    return None
+                caller = _by_share(project, board, token.opened(board.secrets))
+                self._shares.note_use(board)
         except BadToken:
             return None
         self._known.enter_token(project, text, caller)
@@ -797,6 +816,29 @@ def _by_embed_token(key: _TokenKey, links: Sequence[TokenLink]) -> Caller:
         options=options,
         key_id=f"{made_by.key_id}{_OF_TOKEN}{grant.token_id}/{expires_at}",
         embed=grant,
+    )
+
+
+def _by_share(project: Project, board: SharedBoard, links: Sequence[TokenLink]) -> Caller:
+    """The caller with the token of a share, or one that was narrowed from it. Raises BadToken."""
+    grant, options, filters = granted(
+        links,
+        NO_OPTIONS,
+        public_id=board.public_id,
+        key_sees_dashboards=True,
+        key_asks=True,
+        maker=board.conditions,
+    )
+    own_id = f"{_OF_SHARE}{board.id}"
+    return Caller(
+        project,
+        frozenset({Permission.SAVED_QUERIES, Permission.CACHED_QUERIES}),
+        filters,
+        # A tile may show raw events; the right to ask for others is not there.
+        replace(options, extraction=True),
+        key_id=own_id,
+        counted_as=own_id,
+        embed=replace(grant, share_id=board.id, share_version=board.version),
     )
 
 

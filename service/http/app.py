@@ -19,7 +19,6 @@ from service.http.pages import shell
 from service.http.parts import Parts
 from service.http.request import error_answer, raw_path
 from service.http.routes import (
-    dashboards,
     datasets,
     discovery,
     embedding,
@@ -45,6 +44,7 @@ from service.http.routes.administration import (
     stored_files,
     usage,
 )
+from service.http.routes.dashboards import documents, shares, tiles
 from service.http.routes.importing import imports
 from service.http.routing import RuledRoute, script_callback
 from service.http.write_api import find_target
@@ -58,7 +58,9 @@ SERVED = (
     schema.area,
     saved_queries.area,
     datasets.area,
-    dashboards.area,
+    documents.area,
+    tiles.area,
+    shares.area,
     embedding.area,
     pictures.area,
     keys.area,
@@ -90,7 +92,9 @@ AREAS = (
     live_tail.area,
     saved_queries.area,
     datasets.area,
-    dashboards.area,
+    documents.area,
+    tiles.area,
+    shares.area,
     embedding.area,
     pictures.area,
     schema.area,

@@ -161,7 +161,12 @@ def check_page(parts: Parts, request: Request) -> None:
 def check_origin(grant: EmbedGrant, parts: Parts, request: Request) -> None:
     """Raises OriginNotAllowed where the token may not be used by the page that the request comes from."""
     headers = request.headers
-    grant.check_origin(headers.getlist("origin"), headers.getlist("referer"), _own_origin(parts, request))
+    grant.check_origin(
+        headers.getlist("origin"),
+        headers.getlist("referer"),
+        _own_origin(parts, request),
+        opens_page=headers.get("sec-fetch-dest") == "document",
+    )
 
 
 def _own_origin(parts: Parts, request: Request) -> Callable[[str], bool]:

@@ -34,7 +34,7 @@ FIELDS = "acumen.fields"
 ALLOW_ORIGIN = (b"access-control-allow-origin", b"*")
 EXPOSE = (
     b"access-control-expose-headers",
-    b"Retry-After, RateLimit, RateLimit-Policy, Warning, X-Request-Id, Acumen-Duplicates",
+    b"Retry-After, RateLimit, RateLimit-Policy, Warning, X-Request-Id, Acumen-Duplicates, ETag",
 )
 NO_STORE = (b"cache-control", b"no-store")
 PREFLIGHT: Headers = [
@@ -43,7 +43,7 @@ PREFLIGHT: Headers = [
     (
         b"access-control-allow-headers",
         b"origin, content-type, accept, authorization, user-agent, keen-sdk, x-keen-blob-metadata, "
-        b"content-encoding, idempotency-key",
+        b"content-encoding, idempotency-key, if-match",
     ),
     (b"access-control-max-age", b"86400"),
 ]

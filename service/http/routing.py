@@ -333,6 +333,16 @@ async def _for_organisation(parts: Parts, request: Request) -> OrganisationCall:
     return OrganisationCall(parts, request, owned, holder)
 
 
+async def who_calls(call: ProjectCall) -> Actor:
+    """Who makes a call that changes something: a person, or a key that may."""
+    if call.caller.role is not None:
+        holder = await session_of(call.parts, call.request)
+        if holder is not None and holder.standing is not None:
+            return actor_of(holder.standing.person)
+    name = "master key" if Permission.MASTER in call.caller.permissions else "a key that records events"
+    return Actor("key", call.caller.key_id, name)
+
+
 async def _note(call: AnyCall, request: Request, action: str) -> None:
     """Enter what a request has changed in the audit log of the organisations that it is about."""
     actor = Actor("key", "", "")
@@ -344,10 +354,7 @@ async def _note(call: AnyCall, request: Request, action: str) -> None:
     if isinstance(call, ProjectCall):
         project = call.caller.project
         organisation_ids, project_id = [project.organisation_id], project.id
-        name = "master key" if Permission.MASTER in call.caller.permissions else "a key that records events"
-        actor = Actor("key", call.caller.key_id, name)
-        if call.caller.role is not None and (holder := await session_of(call.parts, request)):
-            actor = actor if holder.standing is None else actor_of(holder.standing.person)
+        actor = await who_calls(call)
     elif isinstance(call, OrganisationCall):
         organisation_ids, project_id = [call.organisation.id], named.pop("own_project", None)
         actor = Actor("key", key_id(call.organisation.key), "organisation key")

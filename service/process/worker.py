@@ -25,6 +25,7 @@ import uvloop
 from query.engine.engine import Engine
 from query.engine.memory_budget import MemoryBudget
 from service.auth.principal import Tenants, key_of
+from service.auth.shared_boards import SharedBoards
 from service.bodies import body_thread
 from service.bodies.reader import BodyLimits, BodyReader
 from service.errors import ServiceUnavailable
@@ -141,7 +142,7 @@ async def composed(
         reader = Reader(catalog.folder, catalog, LocalFileSystem())
         for close in (reader.close, query_threads.shutdown, catalog_threads.shutdown):
             stack.callback(close)
-        tenants = Tenants(catalog.tenants, catalog.access_keys, catalog.keyring, executor=catalog_threads)
+        tenants = _tenants(catalog, catalog_threads, clock)
         quotas = _quotas(settings, catalog, tenants, metrics, clock)
         query_service = _query_service(
             settings, reader, engine, concurrency, metrics, query_threads, clock, quotas
@@ -189,6 +190,11 @@ async def composed(
             _watching(parts, session, lambda: _open_if_used(catalog, engine, reader)),
         ):
             yield _compose(parts, session.ingestor), parts
+
+
+def _tenants(catalog: Catalog, threads: ThreadPoolExecutor, clock: Callable[[], int]) -> Tenants:
+    shares = SharedBoards(catalog, clock)
+    return Tenants(catalog.tenants, catalog.access_keys, catalog.keyring, executor=threads, shares=shares)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ shared with it: ``isPublic``, with the key as ``publicAccessKey``.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import re
@@ -15,8 +16,9 @@ from typing import Any
 from service.answerable import check_answerable
 from service.auth.embed_conditions import EmbedGrant
 from service.auth.principal import Caller
+from service.auth.shown_tiles import ShownTiles, tile_ids
 from service.bodies.json_body import json_of
-from service.errors import InvalidJSON, InvalidParameter
+from service.errors import InvalidJSON, InvalidParameter, PreconditionFailed
 from storage.catalog.catalog import Catalog
 from storage.catalog.derived.records import Dashboard
 from storage.catalog.keyring import public_id
@@ -95,19 +97,49 @@ def made(name: str, document: Json, given: Json | None, old: Dashboard | None, n
     return stored(name, counted | {key: value for key, value in given.items() if value is not None})
 
 
+def entity_tag(text: bytes) -> str:
+    """The ``ETag`` of a document."""
+    return f'"{hashlib.sha256(text).hexdigest()[:32]}"'
+
+
+def read_condition(headers: Iterable[str]) -> frozenset[str] | None:
+    """The tags in headers ``If-Match``; None where there is none. A proxy that compresses may have marked a
+    tag as weak."""
+    tags = [tag.strip().removeprefix("W/") for header in headers for tag in header.split(",")]
+    return frozenset(tags) if tags else None
+
+
 def store(
-    catalog: Catalog, project_id: str, name: str, document: Json, given: Json | None, now_us: int
+    catalog: Catalog,
+    project_id: str,
+    name: str,
+    document: Json,
+    given: Json | None,
+    now_us: int,
+    expected: frozenset[str] | None = None,
 ) -> tuple[bytes, bool]:
     """Store a checked dashboard: its document as JSON, and whether it is new. ``given`` is as in ``made``.
 
-    Blocks. Raises InvalidParameter where the project has as many as it may have.
+    ``expected``: tags of documents that may be replaced, or ``*``. Blocks. Raises InvalidParameter where the
+    project has as many as it may have, PreconditionFailed where the document is none of those expected.
     """
+
+    def check(stored: str | None) -> None:
+        if expected is None:
+            return
+        if stored is None or ("*" not in expected and entity_tag(stored.encode()) not in expected):
+            gone = "has been deleted" if stored is None else "was changed by somebody else"
+            raise PreconditionFailed(
+                f"The dashboard {gone} since it was read: it has not the ETag that 'If-Match' names. Read it "
+                "again, or send the request without 'If-Match' to replace it whatever it is."
+            )
+
     text = json.dumps(document, separators=(",", ":"))
     old = catalog.dashboards.find(project_id, name)
     if old is None and len(catalog.dashboards.of_project(project_id)) >= DASHBOARDS_MAX:
         raise InvalidParameter(f"A project may have {DASHBOARDS_MAX:,} dashboards: delete one first.")
     dashboard = made(name, document, given, old, now_us // 1_000)
-    return text.encode(), catalog.dashboards.put(project_id, dashboard, text)
+    return text.encode(), catalog.dashboards.put(project_id, dashboard, text, check)
 
 
 def stored(name: str, metadata: Json) -> Dashboard:
@@ -171,13 +203,26 @@ def described_for_token(dashboard: Dashboard) -> Json:
     return {name: whole[name] for name in ("id", "title", "widgets", "queries")} | nothing
 
 
-def document_for_token(document: str) -> bytes:
-    """What embed tokens see of a dashboard: layout, titles, and the names of its saved queries."""
+def document_for_token(document: str, grant: EmbedGrant) -> bytes:
+    """What embed tokens see of a dashboard: layout, titles, and the names of its saved queries.
+
+    The token of a share is also told by which id the result of a tile with a question of its own is to be
+    asked for, and has the controls that the share allows.
+    """
     whole = json.loads(document)
     shown = _picked(whole, _DRAWN)
     widgets = whole.get("widgets")
     if isinstance(widgets, list):
-        shown["widgets"] = [_drawn_widget(one) for one in widgets if isinstance(one, dict)]
+        widgets = [one for one in widgets if isinstance(one, dict)]
+        questions = ShownTiles.of(whole).questions if grant.share_id else {}
+        shown["widgets"] = [
+            _drawn_widget(one) | ({"tile": tile} if tile in questions else {})
+            for one, tile in zip(widgets, tile_ids(widgets), strict=True)
+        ]
+    if grant.share_id:
+        layout, may = shown.get("layout"), grant.changeable
+        controls = {"timeframe": may.timeframe, "interval": may.interval, "filters": sorted(may.filters)}
+        shown["layout"] = {**(layout if isinstance(layout, dict) else {}), "controls": controls}
     return json.dumps(shown, separators=(",", ":")).encode()
 
 

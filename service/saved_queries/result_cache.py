@@ -157,6 +157,24 @@ class ResultCache:
         # A warning names collections.
         return replace(response, body=body, warnings=())
 
+    async def result_of_tile(
+        self, caller: Caller, query: SavedQuery, ask: RequestContext, changes: Changes
+    ) -> QueryResponse:
+        """The result of a question that a dashboard asks by itself, as if it were saved; nothing is kept.
+
+        Raises Forbidden, RateLimited, QueryError.
+        """
+        if changes:
+            check_may_change(caller, changes)
+            query = changed(query, changes)
+        # It is nobody's saved query, so that all filters of the caller hold.
+        audience = FilterScope(caller.filters_for(Permission.SCHEMA))
+        response = await self._computed_now(caller, query, ask, audience, plain=False, reuses=True)
+        if caller.embed is None:
+            return response
+        body = definition.with_viewer(response.body, caller.embed.changeable)
+        return replace(response, body=body, warnings=())
+
     async def _result(
         self, caller: Caller, name: str, ask: RequestContext, *, plain: bool, changes: Changes | None
     ) -> QueryResponse:

@@ -88,7 +88,9 @@ def check_extractable(caller: Caller, query: SavedQuery, changes: Changes | None
     """Raises Forbidden where the result is raw events, which the caller may not extract."""
     if json.loads(query.query)["analysis_type"] != EXTRACTION:
         return
-    if caller.embed is not None and TokenUse.EXTRACTIONS not in caller.embed.uses:
+    grant = caller.embed
+    # Who shares a dashboard with raw events on it shows these.
+    if grant is not None and not grant.share_id and TokenUse.EXTRACTIONS not in grant.uses:
         raise Forbidden(
             "This embed token does not allow that: the saved query gives raw events, and its maker would "
             "have to name 'extractions' in 'allow'."

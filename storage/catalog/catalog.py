@@ -20,6 +20,7 @@ from storage.catalog.derived.datasets import Datasets
 from storage.catalog.derived.exports import Exports
 from storage.catalog.derived.imports import Imports
 from storage.catalog.derived.saved_queries import SavedQueries
+from storage.catalog.derived.shares import Shares
 from storage.catalog.keyring import Keyring
 from storage.catalog.people.audit import AuditLog
 from storage.catalog.people.identities import Identities
@@ -89,6 +90,7 @@ class Catalog:
 
         self.saved_queries = SavedQueries(database, clock)
         self.dashboards = Dashboards(database, clock, keyring)
+        self.shares = Shares(database, clock)
         self.datasets = Datasets(database, clock)
         self.exports = Exports(database, clock)
         self.imports = Imports(database, clock)

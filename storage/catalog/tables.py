@@ -376,6 +376,26 @@ dashboards = Table(
     sqlite_autoincrement=True,
 )
 
+dashboard_shares = Table(
+    "dashboard_shares",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("dashboard_id", Integer, ForeignKey("dashboards.id"), nullable=False),
+    Column("public_id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("conditions", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("used_us", BigInteger),
+    Index("dashboard_shares_by_dashboard", "dashboard_id", "number"),
+    Index("dashboard_shares_by_public_id", "project_id", "public_id"),
+    sqlite_autoincrement=True,
+)
+"""``sealed`` is the key of the share's token. ``used_us`` is kept to the day."""
+
 activity = Table(
     "activity",
     metadata,

@@ -17,7 +17,7 @@ from service.errors import InvalidParameter
 from service.http.authorization import needs
 from service.http.openapi.operation import STRING, DocumentedAnswer, Example, in_query
 from service.http.request import check_parameters, pairs_of, parameter, request_key, segment_of
-from service.http.routes.dashboards import visible_dashboard
+from service.http.routes.dashboards.documents import visible_dashboard
 from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.pictures.options import language_tag, one_of
 from service.saved_queries.result_cache import check_name

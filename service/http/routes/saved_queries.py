@@ -170,7 +170,9 @@ async def result_of(call: ProjectCall, *others: str, plain: bool = False) -> Que
         unchanging = [pair for pair in pairs if pair[0].partition("[")[0] not in PARAMETERS]
         check_parameters(unchanging, (*PARAMETERS, *others), "the result of a saved query")
     changes = read_changes(pairs, query_service.limits, query_service.check_regex)
-    return await parts.saved.result(caller, _name(request), _ask(call), plain=plain, changes=changes)
+    return await parts.saved.result(
+        caller, _name(request), request_context(call), plain=plain, changes=changes
+    )
 
 
 @area.get(
@@ -301,11 +303,12 @@ def _store(
 
 
 async def _shown(call: ProjectCall, query: records.SavedQuery) -> Json:
-    definition = await call.parts.saved.described(call.caller, query, _ask(call))
+    definition = await call.parts.saved.described(call.caller, query, request_context(call))
     return saved.legacy(definition, query.project_id) if _is_legacy(call.request) else definition
 
 
-def _ask(call: ProjectCall) -> RequestContext:
+def request_context(call: ProjectCall) -> RequestContext:
+    """What a result needs of this request, which is counted once it is computed."""
     parts, request, caller = call
 
     def count(analysis: str) -> None:

@@ -45,6 +45,7 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
     tables.exports: ("number",),
     tables.imports: ("number",),
     tables.dashboards: ("project_id", "name"),
+    tables.dashboard_shares: ("dashboard_id", "number"),
     tables.streams: ("collection_id",),
     tables.people: ("id",),
     tables.members: ("organisation_id", "person_id"),

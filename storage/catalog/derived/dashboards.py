@@ -13,7 +13,7 @@ from storage.catalog.derived.records import Dashboard
 from storage.catalog.errors import UnknownProject, WrongSecret
 from storage.catalog.keyring import Keyring
 from storage.catalog.repository import Repository
-from storage.catalog.tables import dashboards, projects
+from storage.catalog.tables import dashboard_shares, dashboards, projects
 
 _ALL = (
     select(dashboards.c.name, dashboards.c.metadata, dashboards.c.public_key)
@@ -26,6 +26,9 @@ _THIS = (
     dashboards.c.name == bindparam("wanted_name"),
 )
 _DOCUMENT = select(dashboards.c.document).where(*_THIS)
+_DELETE_SHARES = delete(dashboard_shares).where(
+    dashboard_shares.c.dashboard_id.in_(select(dashboards.c.id).where(*_THIS))
+)
 
 
 class Dashboards(Repository):
@@ -51,9 +54,20 @@ class Dashboards(Repository):
         with self._database.reading() as connection:
             return connection.execute(_DOCUMENT, _key(project_id, name)).scalar()
 
-    def put(self, project_id: str, dashboard: Dashboard, document: str) -> bool:
-        """Creates or replaces a dashboard; True where it was created. Raises UnknownProject."""
+    def put(
+        self,
+        project_id: str,
+        dashboard: Dashboard,
+        document: str,
+        check: Callable[[str | None], None] = lambda _: None,
+    ) -> bool:
+        """Creates or replaces a dashboard; True where it was created. Raises UnknownProject.
+
+        ``check`` gets the document that would be replaced, None where there is none; what it raises leaves
+        everything as it was.
+        """
         with self._database.changing(Area.DERIVED) as connection:
+            check(connection.execute(_DOCUMENT, _key(project_id, dashboard.name)).scalar())
             values = _values(self._keyring, project_id, dashboard) | {"document": document}
             change = update(dashboards).where(*_THIS).values(values)
             if connection.execute(change, _key(project_id, dashboard.name)).rowcount:
@@ -72,8 +86,9 @@ class Dashboards(Repository):
             return connection.execute(change, _key(project_id, dashboard.name)).rowcount == 1
 
     def remove(self, project_id: str, name: str) -> bool:
-        """False where there is no such dashboard."""
+        """Removes a dashboard with its shares. False where there is no such dashboard."""
         with self._database.changing(Area.DERIVED) as connection:
+            connection.execute(_DELETE_SHARES, _key(project_id, name))
             return connection.execute(delete(dashboards).where(*_THIS), _key(project_id, name)).rowcount == 1
 
 

@@ -19,6 +19,33 @@ class Dashboard:
 
 
 @dataclass(frozen=True, slots=True)
+class DashboardShare:
+    """A link that shows one dashboard to whoever has it."""
+
+    id: str
+    public_id: str
+    """How the share's token names it."""
+    sealed: bytes
+    """The key of its token."""
+    name: str
+    conditions: str
+    """A JSON object: those of embed tokens."""
+    made_by: str
+    created_us: int
+    used_us: int | None = None
+    """When it was used last, to the day."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedDashboard:
+    """A share, with the dashboard as it is now."""
+
+    share: DashboardShare
+    dashboard: str
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
 class SavedQuery:
     """``query`` and ``metadata`` are JSON texts; ``version`` grows with every change of ``query``."""
 

@@ -463,6 +463,8 @@ class Walk:
         "client_file": "tracker.js",
         "session_id": "current",
         "invitation_id": "i",
+        "share_id": "s",
+        "tile_id": "b",
         "person_id": "x",
     }
 

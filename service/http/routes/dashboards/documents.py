@@ -1,4 +1,5 @@
-"""Dashboards, at the address that Keen's dashboard creator uses: ``/projects/P/dashboards``."""
+"""Documents and metadata of dashboards, at the address that Keen's dashboard creator uses:
+``/projects/P/dashboards``."""
 
 from __future__ import annotations
 
@@ -73,11 +74,19 @@ async def list_dashboards(call: OfProject) -> Response:
             f"Its metadata as JSON, up to {dashboards.METADATA_BYTES_MAX:,} bytes. Without it, the "
             "dashboard keeps the metadata that it has.",
         ),
+        in_header(
+            "If-Match",
+            STRING,
+            "The `ETag` of a dashboard as it was read: it is replaced only if nobody has changed it since, "
+            "and else it is a 412. `*`: only if it is there.",
+        ),
     ),
     body=_OBJECT,
+    errors=(412,),
     examples=(
         Example(_SALES, headers=_METADATA_SENT, body=_DOCUMENT, status=201),
         Example(_SALES, body=_DOCUMENT),
+        Example(_SALES, headers={"If-Match": '"of-another"'}, body=_DOCUMENT, status=412),
         Example(_SALES, body=_DOCUMENT, key="read", status=401),
         Example(_SALES, body=["no object"], status=400),
     ),
@@ -89,17 +98,18 @@ async def put(call: OfProject) -> Response:
     metadata = None if header is None else _metadata_of(header)
     document = await read_json(parts.bodies, request, dashboards.DOCUMENT_BYTES_MAX)
     dashboards.check_document(document)
+    expected = dashboards.read_condition(request.headers.getlist("if-match"))
     text, created = await parts.in_thread(
-        dashboards.store, parts.catalog, caller.project.id, name, document, metadata, parts.clock()
+        dashboards.store, parts.catalog, caller.project.id, name, document, metadata, parts.clock(), expected
     )
-    return json_answer(text, 201 if created else 200)
+    return json_answer(text, 201 if created else 200, {"etag": dashboards.entity_tag(text)})
 
 
 @area.get(
     _ONE,
     _READ,
     "One dashboard",
-    {200: DocumentedAnswer("As it was stored.", schema=_OBJECT)},
+    {200: DocumentedAnswer("As it was stored; `ETag` says which version.", schema=_OBJECT)},
     examples=(Example(_SALES, key="read"),),
     spends=False,
 )
@@ -110,9 +120,11 @@ async def show(call: OfProject) -> Response:
     )
     if document is None:
         raise NotFound
-    if call.caller.embed is not None:
-        return json_answer(await call.parts.in_thread(dashboards.document_for_token, document))
-    return json_answer(document.encode())
+    grant = call.caller.embed
+    if grant is not None:
+        return json_answer(await call.parts.in_thread(dashboards.document_for_token, document, grant))
+    text = document.encode()
+    return json_answer(text, headers={"etag": dashboards.entity_tag(text)})
 
 
 @area.put(

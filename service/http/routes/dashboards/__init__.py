@@ -1,0 +1,1 @@
+"""Dashboards: their documents, the results of their tiles, and their shares."""
