@@ -221,8 +221,11 @@ def document_for_token(document: str, grant: EmbedGrant) -> bytes:
         ]
     if grant.share_id:
         layout, may = shown.get("layout"), grant.changeable
+        layout = layout if isinstance(layout, dict) else {}
+        said = layout.get("controls")
+        start = _picked(said, ("start",)) if isinstance(said, dict) else {}
         controls = {"timeframe": may.timeframe, "interval": may.interval, "filters": sorted(may.filters)}
-        shown["layout"] = {**(layout if isinstance(layout, dict) else {}), "controls": controls}
+        shown["layout"] = {**layout, "controls": controls | start}
     return json.dumps(shown, separators=(",", ":")).encode()
 
 

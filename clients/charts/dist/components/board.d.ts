@@ -1,10 +1,12 @@
 import { type Controls } from "./controls.js";
-import type { Json } from "./question.js";
+import type { Changes, Json } from "./question.js";
 export interface Widget {
     kind: "chart" | "text" | "image";
     title: string | null;
     /** The name of a saved query, or a question. */
     query: string | Json | null;
+    /** The id by which the server answers a question that it does not tell. */
+    tile: string;
     /** Settings of the drawing, which give way where they do not fit. */
     drawing: Json;
     words: string[];
@@ -19,6 +21,8 @@ export interface Widget {
 export interface Board {
     title: string | null;
     controls: Controls;
+    /** What the controls are set to at first. */
+    start: Changes;
     widgets: Widget[];
 }
 export declare function boardOf(document: unknown): Board;

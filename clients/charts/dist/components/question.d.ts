@@ -24,6 +24,9 @@ export interface Source {
     query: Json | null;
     dataset: string;
     indexBy: unknown;
+    /** A tile of a dashboard whose question is not told. */
+    dashboard: string;
+    tile: string;
 }
 /** The request for the answer; null where the attributes do not say what is asked. */
 export declare function requestOf(source: Source, changes: Changes): Ask | null;

@@ -2,13 +2,15 @@
 import { isObject } from "../answer.ts";
 import { CHART_TYPES } from "../types.ts";
 import { controlsOf, type Controls } from "./controls.ts";
-import type { Json } from "./question.ts";
+import type { Changes, Filter, Json } from "./question.ts";
 
 export interface Widget {
   kind: "chart" | "text" | "image";
   title: string | null;
   /** The name of a saved query, or a question. */
   query: string | Json | null;
+  /** The id by which the server answers a question that it does not tell. */
+  tile: string;
   /** Settings of the drawing, which give way where they do not fit. */
   drawing: Json;
   words: string[];
@@ -24,6 +26,8 @@ export interface Widget {
 export interface Board {
   title: string | null;
   controls: Controls;
+  /** What the controls are set to at first. */
+  start: Changes;
   widgets: Widget[];
 }
 
@@ -105,11 +109,13 @@ function widgetOf(widget: Json): Widget | null {
   const inner = isObject(settings.widgetSettings) ? settings.widgetSettings : {};
   const drawing = drawingOf(widget, settings);
   const query = typeof widget.query === "string" || isObject(widget.query) ? widget.query : null;
-  if (kind === "chart" && query === null) return null;
+  const tile = query === null ? (text(widget.tile) ?? "") : "";
+  if (kind === "chart" && query === null && !tile) return null;
   return {
     kind,
     title: text(widget.title) ?? text(settings.title) ?? text(inner.title) ?? text(drawing.title),
     query,
+    tile,
     drawing,
     words: kind === "text" ? wordsOf(settings.content ?? widget.content) : [],
     link: typeof settings.link === "string" ? settings.link : "",
@@ -126,14 +132,30 @@ function controlWidgets(widgets: Json[]): Controls {
   return { timeframe: widgets.some((one) => one.type === "date-picker"), interval: false, filters };
 }
 
+/** Of what the document starts with, that for which there is a control. */
+function startOf(start: unknown, { timeframe, interval, filters }: Controls): Changes {
+  if (!isObject(start)) return {};
+  const known = Array.isArray(start.filters)
+    ? (start.filters as Filter[]).filter((one) => isObject(one) && filters.includes(one.property_name))
+    : [];
+  const frame = start.timeframe as Changes["timeframe"];
+  return {
+    ...(timeframe && (text(frame) || isObject(frame)) ? { timeframe: frame } : {}),
+    ...(interval && text(start.interval) ? { interval: start.interval as string } : {}),
+    ...(known.length ? { filters: known } : {}),
+  };
+}
+
 export function boardOf(document: unknown): Board {
   const outer = isObject(document) ? document : {};
   const widgets = Array.isArray(outer.widgets) ? outer.widgets.filter(isObject) : [];
   const layout = isObject(outer.layout) ? outer.layout : {};
-  const controls = layout.controls ?? outer.controls;
+  const said = layout.controls ?? outer.controls;
+  const controls = said === undefined ? controlWidgets(widgets) : controlsOf(said);
   return {
     title: text(outer.title),
-    controls: controls === undefined ? controlWidgets(widgets) : controlsOf(controls),
+    controls,
+    start: startOf(isObject(said) ? said.start : null, controls),
     widgets: widgets
       .map(widgetOf)
       .filter((one) => one !== null)

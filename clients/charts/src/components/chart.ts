@@ -32,13 +32,15 @@ const ASKING = [
   "query",
   "dataset",
   "index-by",
+  "dashboard",
+  "tile",
   "timeframe",
   "interval",
   "filters",
   "compare",
 ];
 /** Another one of these is another chart. */
-const NAMING = ["project", "saved-query", "query", "dataset", "index-by"];
+const NAMING = ["project", "saved-query", "query", "dataset", "index-by", "dashboard", "tile"];
 const DRAWING = [
   "type",
   "title",
@@ -255,6 +257,8 @@ export class AcumenChart extends HTMLElement {
       query: query as Json | null,
       dataset: this.#text("dataset"),
       indexBy: parsed(this.#text("index-by")),
+      dashboard: this.#text("dashboard"),
+      tile: this.#text("tile"),
     };
   }
 

@@ -200,7 +200,8 @@ export class ControlBar {
     const first = this.#usual.analysis_type
       ? timeframeName(usual, texts, locale, timezone)
       : this.#usually(texts.timeframe);
-    const presets = TIMEFRAMES.filter((one) => one !== usual);
+    const also = typeof now === "string" && !TIMEFRAMES.includes(now) ? [now] : [];
+    const presets = [...TIMEFRAMES, ...also].filter((one) => one !== usual);
     const options = presets.map((one): [string, string] => [one, timeframeName(one, texts, locale)]);
     const dates = el("span", { class: "dates" });
     dates.hidden = !isObject(now);
@@ -231,10 +232,11 @@ export class ControlBar {
   #interval(): HTMLElement {
     const { texts } = this.#state;
     const usual = String(this.#usual.interval ?? "");
-    const options = INTERVALS.filter((one) => one !== usual).map((one): [string, string] => [
-      one,
-      texts[one as "daily"],
-    ]);
+    const now = this.changes.interval;
+    const also = now && !INTERVALS.includes(now) ? [now] : [];
+    const options = [...INTERVALS, ...also]
+      .filter((one) => one !== usual)
+      .map((one): [string, string] => [one, intervalName(one, texts)]);
     const first = usual ? intervalName(usual, texts) : this.#usually(texts.interval);
     return this.#select(texts.interval, [["", first], ...options], this.changes.interval ?? "", (chosen) =>
       this.#change({ interval: chosen || undefined }),

@@ -143,6 +143,7 @@ export class AcumenDashboard extends HTMLElement {
       this.#document = document;
       if (!same) {
         this.#board = boardOf(document);
+        if (!Object.keys(this.#bar.changes).length) this.#bar.changes = this.#board.start;
         this.#named = this.#board.title;
         this.#fill();
       }
@@ -270,6 +271,10 @@ export class AcumenDashboard extends HTMLElement {
     for (const name of PASSED) this.#pass(chart, name);
     if (typeof widget.query === "string") chart.setAttribute("saved-query", widget.query);
     else if (widget.query) chart.setAttribute("query", JSON.stringify(widget.query));
+    else {
+      chart.setAttribute("dashboard", this.getAttribute("dashboard") ?? "");
+      chart.setAttribute("tile", widget.tile);
+    }
     if (widget.title) chart.setAttribute("title", widget.title);
     chart.setAttribute("controls", "");
     if (this.#controls.timeframe) chart.setAttribute("compare", "number");

@@ -29,6 +29,9 @@ export interface Source {
   query: Json | null;
   dataset: string;
   indexBy: unknown;
+  /** A tile of a dashboard whose question is not told. */
+  dashboard: string;
+  tile: string;
 }
 
 function parameter(value: unknown): string {
@@ -43,7 +46,7 @@ function parameters(values: Json): string {
 
 /** The request for the answer; null where the attributes do not say what is asked. */
 export function requestOf(source: Source, changes: Changes): Ask | null {
-  const { server, project, key, savedQuery, query, dataset, indexBy } = source;
+  const { server, project, key, savedQuery, query, dataset, indexBy, dashboard, tile } = source;
   if (!project) return null;
   const base = `${server.replace(/\/+$/, "")}/3.0/projects/${encodeURIComponent(project)}`;
   const changed: Json = { ...changes, filters: changes.filters?.length ? changes.filters : undefined };
@@ -52,6 +55,10 @@ export function requestOf(source: Source, changes: Changes): Ask | null {
       key,
       url: `${base}/queries/saved/${encodeURIComponent(savedQuery)}/result${parameters(changed)}`,
     };
+  }
+  if (dashboard && tile) {
+    const of = [dashboard, tile].map(encodeURIComponent);
+    return { key, url: `${base}/dashboards/${of[0]}/tiles/${of[1]}/result${parameters(changed)}` };
   }
   if (dataset) {
     const { timeframe } = changes;
