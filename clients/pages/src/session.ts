@@ -126,30 +126,50 @@ export function mayEdit({ permissions }: Project): boolean {
   return permissions.includes("edits");
 }
 
+/** Whether the definitions of saved queries may be listed. */
+export function mayDefine({ permissions }: Project): boolean {
+  return permissions.includes("definitions");
+}
+
 /** Whether all that the master key may do, such as making keys. */
 export function mayManage({ permissions }: Project): boolean {
   return permissions.includes("master");
 }
 
-/** A call of the API for accounts. Throws ApiError; who is not logged in any more is led to log in. */
+/** A call of the API that the SDK does not make. Throws ApiError; who is not logged in any more is led to log in. */
 export async function call<T = void>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  return (await exchange<T>(method, path, { body, signal })).value;
+}
+
+interface Sent {
+  body?: unknown;
+  headers?: Record<string, string>;
+  signal?: AbortSignal | undefined;
+}
+
+/** As `call`, with headers both ways. */
+export async function exchange<T>(method: string, path: string, sent: Sent): Promise<{ value: T; headers: Headers }> {
   try {
-    return await send<T>(method, path, body, signal);
+    return await answered<T>(method, path, sent);
   } catch (error) {
     if (isEnd(error)) ended();
     throw error;
   }
 }
 
-async function send<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const headers: Record<string, string> = { authorization: TOKEN };
-  if (body !== undefined) headers["content-type"] = "application/json";
-  const answer = await fetch(path, { method, headers, body: JSON.stringify(body), signal: signal ?? null }).catch((error: unknown) => {
+async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
+  return (await answered<T>(method, path, { body })).value;
+}
+
+async function answered<T>(method: string, path: string, { body, headers, signal }: Sent) {
+  const all: Record<string, string> = { ...headers, authorization: TOKEN };
+  if (body !== undefined) all["content-type"] = "application/json";
+  const answer = await fetch(path, { method, headers: all, body: JSON.stringify(body), signal: signal ?? null }).catch((error) => {
     if (signal?.aborted) throw error;
     throw new Error("The server did not answer. Is it running, and are you online?");
   });
   const text = await answer.text();
-  if (answer.ok) return (text ? JSON.parse(text) : undefined) as T;
+  if (answer.ok) return { value: (text ? JSON.parse(text) : undefined) as T, headers: answer.headers };
   throw refusal(answer.status, text);
 }
 

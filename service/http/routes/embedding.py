@@ -34,7 +34,8 @@ _HTML = """<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style nonce="{nonce}">html,body{{margin:0;height:100%}}{element}{{display:block;{size}}}
-{element}::part(root){{border-radius:0}}</style>
+{element}::part(root){{border-radius:0;{whole}}}</style>
+<link rel="icon" href="/pages/icon.svg">
 <script type="module" nonce="{nonce}" src="{script}"></script>
 </head><body>
 <{element} server="" project="{project}" token="{token}" {what}="{name}"{looks}></{element}>
@@ -120,6 +121,7 @@ def _page(call: ProjectCall, element: str, what: str, name: str, *, title: str) 
         nonce=nonce,
         element=element,
         size="height:100%" if element == "acumen-chart" else "min-height:100%",
+        whole="" if element == "acumen-chart" else "min-height:100vh",
         script=SCRIPT_PATH,
         project=escape(call.caller.project.id),
         token=escape(request_key(call.request) or ""),

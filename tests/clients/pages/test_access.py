@@ -40,7 +40,9 @@ def settled(visitor: Visitor, name: str) -> Any:
     page = visitor.open(*PAGES[name], query=QUERIES.get(name, ""))
     page.locator("main h1, main h2").first.wait_for(state="attached")
     page.locator("main .loading").first.wait_for(state="detached")
-    if name in ("start", "explore", "dashboard", "editor"):
+    if name == "editor":
+        page.locator(".tile svg.acumen-drawing, .tiles li").first.wait_for()
+    elif name in ("start", "explore", "dashboard"):
         page.locator("svg.acumen-drawing").first.wait_for()
     return page
 
@@ -81,7 +83,22 @@ def test_dialogs_and_lists_are_accessible_too(visitor: Visitor) -> None:
     page.get_by_role("option", name="visits").wait_for()
     assert serious(page) == []
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Save", exact=True).click()
+    for button in ("Save", "Add to a dashboard"):
+        page.get_by_role("button", name=button, exact=True).click()
+        page.get_by_role("dialog").wait_for()
+        assert (button, serious(page)) == (button, [])
+        page.keyboard.press("Escape")
+    page = settled(visitor, "dashboard")
+    page.get_by_role("button", name="Share", exact=True).click()
+    page.get_by_label("For whom, or where").fill("Ann")
+    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("list", name="Links that work").wait_for()
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_role("button", name="+ Condition").click()
+    assert serious(page) == []
+    page.keyboard.press("Escape")
+    page = settled(visitor, "editor")
+    page.get_by_role("button", name="Settings of Orders").first.click()
     page.get_by_role("dialog").wait_for()
     assert serious(page) == []
     page.keyboard.press("Escape")

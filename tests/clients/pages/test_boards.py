@@ -124,3 +124,165 @@ def test_a_dashboard_is_deleted_once_that_is_confirmed(board: Visitor) -> None:
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("heading", name="No dashboard yet").wait_for()
     assert board.manage("GET", f"/projects/{board.project.id}/dashboards/metadata") == []
+
+
+def document_of(board: Visitor) -> dict[str, Any]:
+    document: dict[str, Any] = board.manage("GET", f"/projects/{board.project.id}/dashboards/sales")
+    return document
+
+
+def test_titles_types_and_pictures_are_set_for_each_tile(board: Visitor) -> None:
+    page = edited(board)
+    page.get_by_role("button", name="Settings of Second").click()
+    page.get_by_role("textbox", name="Title", exact=True).fill("Renamed")
+    page.get_by_label("Type of chart").select_option("bar")
+    page.get_by_role("button", name="Take over").click()
+    page.get_by_role("region", name="Renamed").wait_for()
+    page.get_by_role("button", name="Add image").click()
+    page.get_by_role("button", name="Settings of Image").last.click()
+    page.get_by_label("What the picture shows").fill("Logo")
+    page.get_by_label("Address of the picture").fill(f"{board.served.url}/pages/icon.svg")
+    page.get_by_role("button", name="Take over").click()
+    page.get_by_role("region", name="Logo").get_by_role("img", name="Logo").wait_for()
+    widgets = {one.get("title"): one for one in stored(board)["widgets"]}
+    assert widgets["Renamed"]["type"] == "bar"
+    assert widgets["Logo"]["settings"]["link"].endswith("/pages/icon.svg")
+
+
+def test_a_widget_of_keens_editor_keeps_its_kind(board: Visitor) -> None:
+    widget = {"id": "k", "type": "visualization", "query": "orders", "title": "Keen's", "settings": {"a": 1}}
+    document = {"title": "Sales", "widgets": [{**widget, "position": {"x": 0, "y": 0, "w": 6, "h": 8}}]}
+    board.manage("PUT", f"/projects/{board.project.id}/dashboards/sales", document)
+    page = board.open("dashboards", "sales", query="?edit=1")
+    page.get_by_role("button", name="Settings of Keen's").click()
+    page.get_by_label("Type of chart").select_option("line")
+    page.get_by_role("button", name="Take over").click()
+    [kept] = stored(board)["widgets"]
+    assert kept["type"] == "visualization"
+    assert kept["settings"] == {"a": 1, "visualizationType": "line"}
+
+
+def test_controls_for_all_tiles_and_what_they_start_with(board: Visitor) -> None:
+    page = edited(board)
+    page.get_by_label("Viewers may change the timeframe").check()
+    page.get_by_label("Timeframe at first").select_option("this_7_days")
+    page.get_by_label("Viewers may change the interval").check()
+    page.get_by_role("combobox", name="Add a filter for viewers").fill("country")
+    page.keyboard.press("Enter")
+    page.get_by_label("Value of country at first").fill("DE")
+    page.get_by_label("Title of the dashboard").click()
+    assert stored(board)["layout"]["controls"] == {
+        "timeframe": True,
+        "interval": True,
+        "filters": ["country"],
+        "start": {
+            "timeframe": "this_7_days",
+            "filters": [{"property_name": "country", "operator": "eq", "property_value": "DE"}],
+        },
+    }
+    # Of five purchases in these days three are German.
+    shown = page.locator("acumen-dashboard")
+    shown.locator("acumen-chart").first.get_by_text("3", exact=True).first.wait_for()
+    shown.get_by_role("combobox", name="country").fill("")
+    page.keyboard.press("Enter")
+    shown.locator("acumen-chart").first.get_by_text("5", exact=True).first.wait_for()
+
+
+def test_two_who_edit_do_not_lose_the_others_work(board: Visitor) -> None:
+    page = edited(board)
+    page.get_by_label("Title of the dashboard").fill("Mine")
+    path = f"/projects/{board.project.id}/dashboards/sales"
+    board.manage("PUT", path, {"title": "Theirs", "widgets": WIDGETS})
+    page.get_by_role("button", name="Save", exact=True).click()
+    said = page.get_by_role("alert").filter(has_text="Somebody else has changed this dashboard")
+    said.wait_for()
+    board.forget("412 (Precondition Failed)")
+    assert document_of(board)["title"] == "Theirs"
+    said.get_by_role("button", name="Load theirs").click()
+    page.wait_for_function("document.querySelector('#title')?.value === 'Theirs'")
+    page.get_by_label("Title of the dashboard").fill("Mine again")
+    board.manage("PUT", path, {"title": "Theirs again", "widgets": WIDGETS})
+    # It is seen when the window is looked at again, too.
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    said.get_by_role("button", name="Overwrite theirs").click()
+    page.get_by_text("The dashboard is saved.").wait_for()
+    assert document_of(board)["title"] == "Mine again"
+
+
+def test_a_question_goes_on_a_dashboard_without_being_saved(board: Visitor) -> None:
+    page = board.explore(analysis_type="sum", target_property="price", event_collection="purchases")
+    board.drawn()
+    page.get_by_role("button", name="Add to a dashboard").click()
+    page.get_by_role("dialog").get_by_label("Dashboard").select_option("sales")
+    page.get_by_role("button", name="Add it").click()
+    page.get_by_text("It is on “sales”.").wait_for()
+    added = document_of(board)["widgets"][-1]
+    assert (added["query"]["analysis_type"], added["title"]) == ("sum", "Sum of price in purchases")
+    page = edited(board)
+    tile = page.get_by_role("region", name="Sum of price in purchases")
+    tile.locator("svg.acumen-drawing").get_by_text("125.5").first.wait_for()
+    # With one click it is a saved query, by which the tile goes on.
+    page.get_by_role("button", name="Settings of Sum of price in purchases").click()
+    page.get_by_role("button", name="Save it under a name").click()
+    page.get_by_role("dialog").wait_for(state="detached")
+    names = [one.get("query") for one in stored(board)["widgets"]]
+    assert "sum-of-price-in-purchases" in names
+
+
+def test_a_saved_query_goes_on_a_new_dashboard_by_its_name(board: Visitor) -> None:
+    page = board.open("saved")
+    page.get_by_role("link", name="Orders").click()
+    board.drawn()
+    page.get_by_role("button", name="Add to a dashboard").click()
+    page.get_by_role("dialog").get_by_label("Dashboard").select_option("A new one")
+    page.get_by_label("Title of the new dashboard").fill("Second")
+    page.get_by_role("button", name="Add it").click()
+    page.get_by_text("It is on “Second”.").wait_for()
+    listed = board.manage("GET", f"/projects/{board.project.id}/dashboards/metadata")
+    [made] = [one["id"] for one in listed if one["title"] == "Second"]
+    [widget] = board.manage("GET", f"/projects/{board.project.id}/dashboards/{made}")["widgets"]
+    assert widget["query"] == "orders"
+
+
+def test_a_tile_leads_to_the_explorer(board: Visitor) -> None:
+    page = board.open("dashboards", "sales")
+    page.get_by_text("Explore a tile").click()
+    page.get_by_role("link", name="Second").click()
+    board.drawn()
+    assert board.question()["event_collection"] == "purchases"
+
+
+def test_it_fills_the_screen_by_button_and_key(board: Visitor) -> None:
+    page = board.open("dashboards", "sales")
+    board.drawn()
+    page.get_by_role("button", name="Full screen").click()
+    page.wait_for_function("document.fullscreenElement?.matches('.looking')")
+    page.evaluate("document.exitFullscreen()")
+    page.wait_for_function("!document.fullscreenElement")
+    page.get_by_role("heading", name="Sales").click()
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement?.matches('.looking')")
+    page.keyboard.press("f")
+    page.wait_for_function("!document.fullscreenElement")
+
+
+def test_how_often_it_is_asked_again_is_kept(board: Visitor) -> None:
+    page = board.open("dashboards", "sales")
+    page.get_by_text("Asked at").wait_for()
+    page.get_by_label("How often the dashboard is asked again").select_option("60")
+    page.reload()
+    page.get_by_text("Asked at").wait_for()
+    assert page.get_by_label("How often the dashboard is asked again").input_value() == "60"
+
+
+def test_a_board_is_arranged_on_a_phone_in_a_list(board: Visitor) -> None:
+    page = board.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    board.open("dashboards", "sales", query="?edit=1")
+    page.get_by_role("button", name="Orders down").click()
+    page.get_by_role("status").filter(has_text="Orders is below its neighbour.").wait_for()
+    page.get_by_label("Width of Second").select_option("12")
+    document = stored(board)
+    found = places(document)
+    assert found["b"][2] == 12
+    assert sorted(found, key=lambda one: (found[one][1], found[one][0])) == ["b", "a", "c"]

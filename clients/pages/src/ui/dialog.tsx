@@ -11,10 +11,13 @@ interface DialogProps {
   /** Done when it gives nothing back; an error stays in the dialog. */
   act: () => Promise<void> | void;
   close: () => void;
+  /** What leaves it alone. */
+  leave?: string;
+  wide?: boolean;
   children: ComponentChildren;
 }
 
-export function Dialog({ title, action, danger = false, act, close, children }: DialogProps) {
+export function Dialog({ title, action, danger = false, act, close, leave = "Cancel", wide = false, children }: DialogProps) {
   const id = useId();
   const dialog = useRef<HTMLDialogElement>(null);
   const [error, setError] = useState<unknown>(null);
@@ -36,7 +39,7 @@ export function Dialog({ title, action, danger = false, act, close, children }: 
     setBusy(false);
   };
   return (
-    <dialog ref={dialog} aria-labelledby={id} onCancel={(event) => (event.preventDefault(), close())}>
+    <dialog ref={dialog} class={wide ? "wide" : undefined} aria-labelledby={id} onCancel={(event) => (event.preventDefault(), close())}>
       <form onSubmit={submit}>
         <h2 id={id}>{title}</h2>
         {children}
@@ -47,7 +50,7 @@ export function Dialog({ title, action, danger = false, act, close, children }: 
         )}
         <div class="row end">
           <button type="button" class="quiet" onClick={close}>
-            Cancel
+            {leave}
           </button>
           <button type="submit" class={danger ? "danger" : "main"} disabled={busy}>
             {action}

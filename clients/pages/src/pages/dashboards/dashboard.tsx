@@ -1,25 +1,47 @@
 /** One dashboard: looked at, or edited. */
-import { useState } from "preact/hooks";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
 import { useLoaded } from "../../loading.ts";
 import { go, here, usePlace } from "../../router.ts";
-import { TOKEN } from "../../session.ts";
+import { mayDefine, TOKEN } from "../../session.ts";
 import { Board, type ChartElement } from "../../ui/charts.tsx";
+import { Choice } from "../../ui/field.tsx";
 import { Empty, Loading, Problem } from "../../ui/states.tsx";
 import { BehindPanel, useChosen } from "../events/behind.tsx";
+import { controlsOf } from "./document.ts";
 import { Editor } from "./editor.tsx";
+import { useFullScreen } from "./full_screen.ts";
+import { exploreTiles } from "./questions.ts";
+import { ShareDialog } from "./share.tsx";
+import { readDashboard, type Json } from "./store.ts";
 
 export function DashboardPage({ id }: { id: string }) {
-  const { client, project, to, mayEdit } = useHere();
+  const { project, mayEdit } = useHere();
   const { query } = usePlace();
-  const { value, error, reload } = useLoaded((signal) => client.dashboards.get(id, { signal }), [client, id]);
-  const [board, setBoard] = useState<ChartElement | null>(null);
-  const { chosen, close } = useChosen(board);
+  const { value, error, reload } = useLoaded((signal) => readDashboard(project, id, signal), [project, id]);
   if (error) return <><h1>Dashboard</h1><Problem error={error} retry={reload} /></>;
   if (!value) return <Loading what="the dashboard" lines={6} />;
   const stop = () => go(here().path, { replace: true });
-  if (mayEdit && query.get("edit")) return <Editor id={id} document={value} done={() => (reload(), stop())} stop={stop} />;
-  const title = typeof value.title === "string" && value.title ? value.title : id;
+  if (mayEdit && query.get("edit")) {
+    return <Editor key={value.tag} id={id} stored={value} reload={reload} done={() => (reload(), stop())} stop={() => stop() && reload()} />;
+  }
+  return <Look id={id} document={value.document} reload={reload} />;
+}
+
+const EVERY = [
+  ["0", "Refresh: off"],
+  ["60", "Every minute"],
+  ["300", "Every 5 minutes"],
+  ["900", "Every 15 minutes"],
+] as const;
+const REFRESH = "acumen.refresh";
+
+function Look({ id, document: shown, reload }: { id: string; document: Json; reload: () => void }) {
+  const { to, mayEdit } = useHere();
+  const [sharing, setSharing] = useState(false);
+  const frame = useRef<HTMLDivElement>(null);
+  const full = useFullScreen(frame);
+  const title = typeof shown.title === "string" && shown.title ? shown.title : id;
   return (
     <>
       <div class="row spread">
@@ -28,6 +50,16 @@ export function DashboardPage({ id }: { id: string }) {
           <a class="button" href={to("dashboards")}>
             All dashboards
           </a>
+          {full.possible && (
+            <button type="button" onClick={full.enter} aria-keyshortcuts="f" title="Full screen (F); Escape leaves it">
+              Full screen
+            </button>
+          )}
+          {mayEdit && (
+            <button type="button" onClick={() => setSharing(true)}>
+              Share
+            </button>
+          )}
           {mayEdit && (
             <a class="button" href="?edit=1">
               Edit
@@ -35,8 +67,11 @@ export function DashboardPage({ id }: { id: string }) {
           )}
         </div>
       </div>
-      {value.widgets?.length ? (
-        <Board onReady={setBoard} project={project.id} token={TOKEN} layout={value} title="" refresh="300" />
+      {shown.widgets?.length ? (
+        <div class="looking" ref={frame}>
+          {full.is && <p class="full-title">{title}</p>}
+          <Answers document={shown} reload={reload} />
+        </div>
       ) : (
         <Empty title="Nothing is on it yet">
           {mayEdit && (
@@ -46,6 +81,66 @@ export function DashboardPage({ id }: { id: string }) {
           )}
         </Empty>
       )}
+      {sharing && <ShareDialog id={id} close={() => setSharing(false)} />}
+    </>
+  );
+}
+
+/** The tiles, with when they were asked, and how often they are. */
+function Answers({ document: shown, reload }: { document: Json; reload: () => void }) {
+  const { client, project, to } = useHere();
+  const [board, setBoard] = useState<ChartElement | null>(null);
+  const { chosen, close } = useChosen(board);
+  const [every, setEvery] = useState(() => localStorage.getItem(REFRESH) ?? "300");
+  const [asked, setAsked] = useState<Date | null>(null);
+  const ready = useCallback((made: ChartElement) => {
+    setBoard(made);
+    made.addEventListener("load", () => setAsked(new Date()));
+  }, []);
+  useEffect(() => {
+    const seconds = Number(every);
+    if (!seconds) return;
+    const turn = () => {
+      if (document.hidden) return;
+      reload();
+      void board?.reload();
+    };
+    const timer = setInterval(turn, seconds * 1000);
+    return () => clearInterval(timer);
+  }, [every, reload, board]);
+  const choose = (seconds: string) => {
+    localStorage.setItem(REFRESH, seconds);
+    setEvery(seconds);
+  };
+  const saved = useLoaded(
+    async (signal) => (mayDefine(project) ? client.savedQueries.list({ signal }) : []),
+    [client],
+  );
+  const links = exploreTiles(shown, saved.value ?? [], to);
+  return (
+    <>
+      <div class="row spread asked">
+        <p class="small" role="status">
+          {asked && `Asked at ${asked.toLocaleTimeString(undefined, { timeStyle: "medium" })}`}
+        </p>
+        <div class="row">
+          {links.length > 0 && (
+            <details class="menu">
+              <summary>Explore a tile</summary>
+              <ul>
+                {links.map(({ id, title, href }) => (
+                  <li key={id}>
+                    <a href={href}>{title}</a>
+                  </li>
+                ))}
+              </ul>
+            </details>
+          )}
+          <Choice id="every" label="How often the dashboard is asked again" value={every} choices={EVERY} choose={choose} />
+        </div>
+      </div>
+      <Board onReady={ready} project={project.id} token={TOKEN} layout={shown} title=""
+        controls={JSON.stringify({ timeframe: true, interval: true, filters: controlsOf(shown).filters })} />
       {chosen && <BehindPanel {...chosen} close={close} />}
     </>
   );

@@ -25,7 +25,7 @@ const clamp = (value: number, least: number, most: number) => Math.max(least, Ma
 
 const overlap = (a: Place, b: Place) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
 
-const inOrder = (tiles: readonly Tile[]) => [...tiles].sort((a, b) => a.y - b.y || a.x - b.x);
+export const inOrder = (tiles: readonly Tile[]) => [...tiles].sort((a, b) => a.y - b.y || a.x - b.x);
 
 function lowest(placed: readonly Tile[], tile: Tile): Tile {
   let y = 0;
@@ -66,6 +66,39 @@ export function arrange(tiles: readonly Tile[], id: string, wanted: Partial<Plac
     pushed.push(next);
   }
   return settle(pushed);
+}
+
+/** With the tile in place of the one before or after it, and that one in its place. */
+export function swap(tiles: readonly Tile[], id: string, step: 1 | -1): Tile[] {
+  const ordered = inOrder(tiles);
+  const at = ordered.findIndex((one) => one.id === id);
+  const tile = ordered[at];
+  const other = ordered[at + step];
+  if (!tile || !other) return [...tiles];
+  const [upper, lower] = step < 0 ? [tile, other] : [other, tile];
+  if (upper.y === lower.y || (tile.y < other.y + other.h && other.y < tile.y + tile.h)) {
+    // Beside each other.
+    const x = Math.min(tile.x, other.x);
+    const placed = [{ ...upper, x, y: Math.min(tile.y, other.y) }, { ...lower, x: x + upper.w, y: Math.min(tile.y, other.y) }];
+    return settle(ordered.map((one) => placed.find(({ id }) => id === one.id) ?? one));
+  }
+  const top = Math.min(tile.y, other.y);
+  const moved = ordered.map((one) => {
+    if (one.id === upper.id) return { ...one, y: top };
+    return one.id === lower.id ? { ...one, y: top + upper.h } : one;
+  });
+  return pushed(moved, upper.id);
+}
+
+/** Whatever overlaps goes below, one tile staying where it is. */
+function pushed(tiles: readonly Tile[], id: string): Tile[] {
+  const placed = tiles.filter((one) => one.id === id);
+  for (const one of inOrder(tiles.filter((other) => other.id !== id))) {
+    let next = one;
+    while (placed.some((other) => overlap(next, other))) next = { ...next, y: next.y + 1 };
+    placed.push(next);
+  }
+  return settle(placed);
 }
 
 /** Below all others. */

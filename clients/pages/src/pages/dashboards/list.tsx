@@ -84,7 +84,7 @@ function NewDashboard({ taken, close }: { taken: string[]; close: () => void }) 
     const slug = slugOf(title);
     const id = slug && !taken.includes(slug) && slug !== "metadata" ? slug : `${slug || "dashboard"}-${newId()}`;
     const tiles = chosen.reduce<Tile[]>((all, name) => append(all, chartWidget(name), { w: 6, h: 11 }), []);
-    await client.dashboards.put(id, documentOf({}, title, tiles, true), { title });
+    await client.dashboards.put(id, documentOf({}, title, tiles, { timeframe: true, interval: false, filters: [], start: {} }), { title });
     go(`${to("dashboards", id)}?edit=1`);
   };
   const toggle = (name: string) =>

@@ -1,10 +1,13 @@
 /** One tile of a dashboard that is being edited. */
 import type { RefObject } from "preact";
-import { useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
 import { TOKEN } from "../../session.ts";
 import { Chart } from "../../ui/charts.tsx";
+import { Choice } from "../../ui/field.tsx";
+import { typeOf } from "./document.ts";
 import { COLUMNS, GAP, ROW, type Place, type Tile } from "./layout.ts";
+import { isQuestion } from "./questions.ts";
 
 interface TileProps {
   tile: Tile;
@@ -14,6 +17,7 @@ interface TileProps {
   place: (tile: Tile, wanted: Partial<Place>, from?: readonly Tile[]) => void;
   remove: (tile: Tile) => void;
   edit: (tile: Tile, widget: Tile["widget"]) => void;
+  settings: () => void;
 }
 
 const STEPS: Record<string, [number, number]> = {
@@ -24,7 +28,7 @@ const STEPS: Record<string, [number, number]> = {
 };
 
 export function TileBox(props: TileProps) {
-  const { tile, name, place, remove } = props;
+  const { tile, name, place, remove, settings } = props;
   const { x, y, w, h } = tile;
   const key = (event: KeyboardEvent) => {
     const step = STEPS[event.key];
@@ -40,6 +44,9 @@ export function TileBox(props: TileProps) {
         <button type="button" class="handle" aria-describedby="how-to-move" onKeyDown={key}
           {...useDrag(props, (from, dx, dy) => ({ x: from.x + dx, y: from.y + dy }))}>
           {name}
+        </button>
+        <button type="button" class="quiet icon" aria-label={`Settings of ${name}`} title="Title, type, picture" onClick={settings}>
+          ⚙
         </button>
         <button type="button" class="quiet icon" aria-label={`Remove ${name}`} onClick={() => remove(tile)}>
           ×
@@ -84,7 +91,42 @@ function useDrag({ tile, tiles, grid, place }: TileProps, wanted: (from: Tile, d
   };
 }
 
-function Content({ tile, edit }: TileProps) {
+interface LineProps extends Pick<TileProps, "tile" | "name" | "place" | "remove" | "edit" | "settings"> {
+  first: boolean;
+  last: boolean;
+  move: (tile: Tile, step: 1 | -1) => void;
+}
+
+const WIDTHS = [["3", "A quarter"], ["4", "A third"], ["6", "Half"], ["8", "Two thirds"], ["12", "Whole"]] as const;
+
+/** A tile in a list, for narrow screens: where it stands on wide ones. */
+export function TileLine({ tile, name, first, last, move, place, remove, edit, settings }: LineProps) {
+  const width = String(tile.w);
+  const widths = WIDTHS.some(([value]) => value === width) ? WIDTHS : [...WIDTHS, [width, `${width} of 12`] as const];
+  return (
+    <li aria-label={name}>
+      <span class="name grow">{name}</span>
+      <div class="row">
+        <button type="button" class="icon" aria-label={`${name} up`} disabled={first} onClick={() => move(tile, -1)}>
+          ↑
+        </button>
+        <button type="button" class="icon" aria-label={`${name} down`} disabled={last} onClick={() => move(tile, 1)}>
+          ↓
+        </button>
+        <Choice id={`width-${tile.id}`} label={`Width of ${name}`} value={width} choices={widths} choose={(w) => place(tile, { w: Number(w) })} />
+        <button type="button" class="quiet icon" aria-label={`Settings of ${name}`} onClick={settings}>
+          ⚙
+        </button>
+        <button type="button" class="quiet icon" aria-label={`Remove ${name}`} onClick={() => remove(tile)}>
+          ×
+        </button>
+      </div>
+      {tile.widget.type === "text" && <Content tile={tile} edit={edit} />}
+    </li>
+  );
+}
+
+function Content({ tile, edit }: Pick<TileProps, "tile" | "edit">) {
   const { project } = useHere();
   const { widget } = tile;
   if (widget.type === "text") {
@@ -100,6 +142,22 @@ function Content({ tile, edit }: TileProps) {
       </div>
     );
   }
+  if (widget.type === "image") return <Picture widget={widget} />;
+  const soft = { ...widget.settings?.chartSettings, ...(typeOf(widget) && { type: typeOf(widget) }) };
+  const looks = { project: project.id, token: TOKEN, soft, title: "", exports: "" };
+  if (isQuestion(widget.query)) return <Chart {...looks} query={JSON.stringify(widget.query)} />;
   if (typeof widget.query !== "string") return <p class="hint">This tile is shown when you look at the dashboard.</p>;
-  return <Chart project={project.id} token={TOKEN} saved-query={widget.query} title="" exports="" />;
+  return <Chart {...looks} saved-query={widget.query} />;
+}
+
+function Picture({ widget }: { widget: Tile["widget"] }) {
+  const [failed, setFailed] = useState(false);
+  const link: unknown = widget.settings?.link;
+  useEffect(() => setFailed(false), [link]);
+  if (typeof link !== "string" || !link) return <p class="hint">Give the picture's address in the settings (⚙).</p>;
+  // The policy of this page would refuse it, and complain.
+  if (failed || !link.startsWith(`${location.origin}/`)) {
+    return <p class="hint">{`${widget.title || link} (this page shows pictures of this server alone)`}</p>;
+  }
+  return <img class="picture" src={link} alt={widget.title ?? ""} onError={() => setFailed(true)} />;
 }

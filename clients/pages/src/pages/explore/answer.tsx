@@ -16,6 +16,7 @@ import { BehindPanel, useChosen } from "../events/behind.tsx";
 import { addressOf, type Asked } from "./address.ts";
 import { LABELS, warningsOf } from "./faults.ts";
 import { SaveDialog } from "./save.tsx";
+import { ToDashboard } from "./to_dashboard.tsx";
 
 const VIEWS = [
   { id: "chart", label: "Chart" },
@@ -51,6 +52,7 @@ interface AnswerPanelProps {
 export function AnswerPanel({ asked, answer, faults, waits, inFields }: AnswerPanelProps) {
   const { mayEdit } = useHere();
   const [saving, setSaving] = useState(false);
+  const [placing, setPlacing] = useState(false);
   const set = (patch: Partial<Asked>) => go(addressOf({ ...asked, ...patch }), { replace: true });
   const { question } = asked;
   const elsewhere = Object.keys(faults).find((name) => name !== "");
@@ -63,6 +65,11 @@ export function AnswerPanel({ asked, answer, faults, waits, inFields }: AnswerPa
           <button type="button" onClick={answer.reload} disabled={!question || answer.busy}>
             Run again
           </button>
+          {mayEdit && (
+            <button type="button" onClick={() => setPlacing(true)} disabled={!question || !!answer.error}>
+              Add to a dashboard
+            </button>
+          )}
           {mayEdit && (
             <button type="button" class="main" onClick={() => setSaving(true)} disabled={!question || !!answer.error}>
               Save
@@ -80,6 +87,7 @@ export function AnswerPanel({ asked, answer, faults, waits, inFields }: AnswerPa
       {elsewhere && <p class="note">The question cannot be asked like this: see “{LABELS[elsewhere] ?? elsewhere}”.</p>}
       {!answer.value && answer.busy && question && <Loading what="the answer" lines={6} />}
       {answer.value && question && <Views asked={asked} answer={answer.value} set={set} />}
+      {placing && question && <ToDashboard question={question} asked={asked} close={() => setPlacing(false)} />}
       {saving && question && <SaveDialog question={question} asked={asked} close={() => setSaving(false)} />}
     </section>
   );
