@@ -213,7 +213,7 @@ def test_a_question_goes_on_a_dashboard_without_being_saved(board: Visitor) -> N
     page = board.explore(analysis_type="sum", target_property="price", event_collection="purchases")
     board.drawn()
     page.get_by_role("button", name="Add to a dashboard").click()
-    page.get_by_role("dialog").get_by_label("Dashboard").select_option("sales")
+    page.get_by_role("dialog").get_by_label("Dashboard", exact=True).select_option("sales")
     page.get_by_role("button", name="Add it").click()
     page.get_by_text("It is on “sales”.").wait_for()
     added = document_of(board)["widgets"][-1]
@@ -234,7 +234,7 @@ def test_a_saved_query_goes_on_a_new_dashboard_by_its_name(board: Visitor) -> No
     page.get_by_role("link", name="Orders").click()
     board.drawn()
     page.get_by_role("button", name="Add to a dashboard").click()
-    page.get_by_role("dialog").get_by_label("Dashboard").select_option("A new one")
+    page.get_by_role("dialog").get_by_label("Dashboard", exact=True).select_option("A new one")
     page.get_by_label("Title of the new dashboard").fill("Second")
     page.get_by_role("button", name="Add it").click()
     page.get_by_text("It is on “Second”.").wait_for()

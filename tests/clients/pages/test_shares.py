@@ -87,11 +87,11 @@ def test_a_link_is_made_copied_and_opened_by_a_stranger(board: Visitor, visiting
     page.get_by_role("button", name="Make a link").click()
     line = page.get_by_role("list", name="Links that work").get_by_role("listitem")
     line.get_by_text("Partners", exact=True).wait_for()
-    page.get_by_role("button", name="Copy the link Partners").click()
+    page.get_by_role("button", name="Copy link Partners").click()
     line.get_by_text("Copied").wait_for()
     [share] = shares(board)
     assert page.evaluate("navigator.clipboard.readText()") == share["link"]
-    page.get_by_role("button", name="Copy the frame of Partners").click()
+    page.get_by_role("button", name="Copy frame of Partners").click()
     page.wait_for_function("navigator.clipboard.readText().then((text) => text.startsWith('<iframe'))")
     assert page.evaluate("navigator.clipboard.readText()") == share["iframe"]
     stranger = visiting().page

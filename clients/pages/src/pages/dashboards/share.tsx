@@ -163,8 +163,8 @@ function Line({ share, isNew, path, gone }: LineProps) {
         </p>
       </div>
       <div class="row">
-        {link && <CopyButton text={link} what={`the link ${name}`} label="Copy link" />}
-        {iframe && <CopyButton text={iframe} what={`the frame of ${name}`} label="Copy frame" />}
+        {link && <CopyButton text={link} what={`link ${name}`} label="Copy link" />}
+        {iframe && <CopyButton text={iframe} what={`frame of ${name}`} label="Copy frame" />}
         {link && (
           <a href={link} target="_blank" rel="noreferrer" aria-label={`Open the link ${name}`}>
             Open

@@ -10,6 +10,7 @@ import { Choice, Field, TextField } from "../../ui/field.tsx";
 import { documentOf, questionWidget, tilesOf, controlsOf, type BoardControls } from "../dashboards/document.ts";
 import { append, newId } from "../dashboards/layout.ts";
 import { changeDashboard, makeDashboard } from "../dashboards/store.ts";
+import { Loading, Problem } from "../../ui/states.tsx";
 import type { Asked } from "./address.ts";
 
 const SIZE = { w: 6, h: 11 };
@@ -24,7 +25,9 @@ export function ToDashboard({ question, asked, close }: { question: Question; as
   const known = boards.value ?? [];
   const id = chosen ?? known[0]?.id ?? "";
   const opened = saved.value?.find((one) => one.query_name === asked.saved && sameQuestion(one.query, question));
+  const ready = Boolean(boards.value && saved.value);
   const put = async () => {
+    if (!ready) return;
     const widget = questionWidget(question, opened?.query_name ?? null, saidOf(question).split(" ·")[0]!, asked.type);
     if (id) {
       await changeDashboard(project, id, (before) => {
@@ -42,10 +45,13 @@ export function ToDashboard({ question, asked, close }: { question: Question; as
   const choices = [...known.map((one) => [one.id, one.title || one.id] as const), ["", "A new one"] as const];
   return (
     <Dialog title="Add to a dashboard" action="Add it" act={put} close={close}>
-      <Field id="board" label="Dashboard">
-        <Choice id="board" value={id} choices={choices} choose={setChosen} />
-      </Field>
-      {!id && <TextField id="board-title" label="Title of the new dashboard" value={title} set={setTitle} required />}
+      {boards.error || saved.error ? <Problem error={boards.error ?? saved.error} /> : !ready && <Loading what="dashboards" lines={1} />}
+      {ready && (
+        <Field id="board" label="Dashboard">
+          <Choice id="board" value={id} choices={choices} choose={setChosen} />
+        </Field>
+      )}
+      {ready && !id && <TextField id="board-title" label="Title of the new dashboard" value={title} set={setTitle} required />}
       <p class="hint">
         {opened
           ? "It shows the saved query: whatever is changed there is changed on the dashboard."
