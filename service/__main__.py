@@ -73,6 +73,7 @@ def _parser(command: Sequence[str]) -> CommandParser:
     tenants.add_projects(commands, _add_data, _on_catalog)
     people.add_people(commands, _add_data, _on_catalog)
     _add_keys(commands, selected=list(command) == ["keys"])
+    _add_dashboards(commands, selected=list(command) == ["dashboards"])
     _add_import(commands, selected=list(command) == ["import"])
     _add_demo(commands, selected=list(command) == ["demo"])
     files.add_files(commands, _add_data, _files)
@@ -123,6 +124,23 @@ def _add_keys(commands: Any, *, selected: bool) -> None:
         from service.cli import keys as keys_command
 
         keys_command.add_arguments(keys, _add_data, _keys)
+
+
+def _add_dashboards(commands: Any, *, selected: bool) -> None:
+    boards = commands.add_parser(
+        "dashboards",
+        help="write dashboards as files, and make them as files say",
+        description="Dashboards and the saved queries on them as JSON files, to be kept in git. Of a data "
+        "folder, with or without a server running on it, or with --url of a server.",
+    )
+    if selected:
+        from service.cli.boards import command
+
+        command.add_arguments(boards.add_commands(), _add_data, _of_boards)
+
+
+def _of_boards(action: Callable[..., int]) -> Callable[[argparse.Namespace], int]:
+    return lambda args: action(args, _opened, _say)
 
 
 def _add_import(commands: Any, *, selected: bool) -> None:

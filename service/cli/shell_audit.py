@@ -29,7 +29,7 @@ def noting(catalog: Catalog, args: argparse.Namespace) -> Iterator[None]:
     from service.people.audit import SHELL, entries_of
 
     kind = words[-2]
-    project_id = getattr(args, "project", None) if kind == "keys" else None
+    project_id = getattr(args, "project", None) if kind in ("keys", "dashboards") else None
     if kind == "projects":
         project_id = args.id
     organisation_id = args.id if kind == "orgs" and "id" in args else _organisation_of(catalog, project_id)

@@ -1,0 +1,1 @@
+"""``acumen dashboards``: dashboards and their saved queries as files, as one keeps them in git."""
