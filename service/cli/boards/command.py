@@ -14,8 +14,8 @@ from service.cli.boards.board_files import Definitions
 from service.cli.boards.board_stores import BoardStore, CatalogStore, UrlStore, client_of
 from service.cli.errors import CannotDo, reason_of
 from service.cli.secret_options import BadSecret, add_key_file, read_secret
-from service.imports.targets import is_server_url
 from service.settings import key_of_environment
+from service.shell_import.targets import is_server_url
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import UnknownProject
 
