@@ -464,6 +464,7 @@ class Walk:
         "session_id": "current",
         "invitation_id": "i",
         "share_id": "s",
+        "import_id": "i",
         "tile_id": "b",
         "person_id": "x",
     }
