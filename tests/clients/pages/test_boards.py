@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.clients.pages.conftest import Visitor, dismissing
+from tests.support.browser import PATIENCE_SECONDS
+
+PATIENCE = PATIENCE_SECONDS * 1000
 
 WIDGETS: list[dict[str, Any]] = [
     {"id": "a", "query": "orders", "position": {"x": 0, "y": 0, "w": 6, "h": 8}, "mine": {"kept": True}},
@@ -199,7 +203,7 @@ def test_two_who_edit_do_not_lose_the_others_work(board: Visitor) -> None:
     board.forget("412 (Precondition Failed)")
     assert document_of(board)["title"] == "Theirs"
     said.get_by_role("button", name="Load theirs").click()
-    page.wait_for_function("document.querySelector('#title')?.value === 'Theirs'")
+    expect(page.get_by_label("Title of the dashboard")).to_have_value("Theirs", timeout=PATIENCE)
     page.get_by_label("Title of the dashboard").fill("Mine again")
     board.manage("PUT", path, {"title": "Theirs again", "widgets": WIDGETS})
     # It is seen when the window is looked at again, too.
@@ -256,14 +260,14 @@ def test_it_fills_the_screen_by_button_and_key(board: Visitor) -> None:
     page = board.open("dashboards", "sales")
     board.drawn()
     page.get_by_role("button", name="Full screen").click()
-    page.wait_for_function("document.fullscreenElement?.matches('.looking')")
+    page.locator(".looking:fullscreen").wait_for()
     page.evaluate("document.exitFullscreen()")
-    page.wait_for_function("!document.fullscreenElement")
+    page.locator(".looking:not(:fullscreen)").wait_for()
     page.get_by_role("heading", name="Sales").click()
     page.keyboard.press("f")
-    page.wait_for_function("document.fullscreenElement?.matches('.looking')")
+    page.locator(".looking:fullscreen").wait_for()
     page.keyboard.press("f")
-    page.wait_for_function("!document.fullscreenElement")
+    page.locator(".looking:not(:fullscreen)").wait_for()
 
 
 def test_how_often_it_is_asked_again_is_kept(board: Visitor) -> None:

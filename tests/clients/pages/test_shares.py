@@ -92,7 +92,7 @@ def test_a_link_is_made_copied_and_opened_by_a_stranger(board: Visitor, visiting
     [share] = shares(board)
     assert page.evaluate("navigator.clipboard.readText()") == share["link"]
     page.get_by_role("button", name="Copy frame of Partners").click()
-    page.wait_for_function("navigator.clipboard.readText().then((text) => text.startsWith('<iframe'))")
+    page.get_by_role("button", name="Copy frame of Partners").get_by_text("Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == share["iframe"]
     stranger = visiting().page
     stranger.goto(share["link"])

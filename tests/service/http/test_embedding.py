@@ -465,6 +465,7 @@ class Walk:
         "invitation_id": "i",
         "share_id": "s",
         "import_id": "i",
+        "erasure_id": "1",
         "tile_id": "b",
         "person_id": "x",
     }
