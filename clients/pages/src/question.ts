@@ -182,5 +182,9 @@ export function saidOf(question: Question): string {
   if (names.length) parts.push(`by ${names.join(", ")}`);
   if (question.interval) parts.push(`· ${question.interval}`);
   if (typeof question.timeframe === "string") parts.push(`· ${frameName(question.timeframe)}`);
+  const frame = question.timeframe as Timeframe | undefined;
+  if (frame && typeof frame !== "string" && frame.start && frame.end) {
+    parts.push(`· ${frame.start.slice(0, 10)} to ${frame.end.slice(0, 10)}`);
+  }
   return parts.join(" ");
 }

@@ -15,8 +15,35 @@ def test_collections_are_found_by_their_properties(shop: Visitor) -> None:
     page.get_by_role("link", name="purchases", exact=True).click()
     page.get_by_role("tab", name="Properties").click()
     assert page.get_by_role("row", name="price number").is_visible()
+    page.get_by_text("5 events").wait_for()
+    assert page.get_by_role("row", name="price number 0 % 5 5 – 70").is_visible()
+    page.get_by_role("button", name="country", exact=True).click()
+    page.get_by_role("link", name="Explore country = DE").wait_for()
+    page.get_by_role("link", name="Timeline of country = PL").click()
+    page.get_by_text("That is all: 1 event.").wait_for()
+    page.go_back()
+    page.get_by_role("tab", name="Properties").click()
     page.get_by_role("link", name="Values of country").click()
     page.get_by_role("heading", name="Number of events in purchases by country").wait_for()
+
+
+def test_thousands_of_properties_are_searched_and_sorted_without_all_being_shown(visitor: Visitor) -> None:
+    for at in range(0, 600, 100):
+        event = {f"p{n:04d}": n for n in range(at, at + 100)}
+        visitor.served.record(visitor.project, "wide", *([event] * (at // 100 + 1)))
+    page = visitor.open("data", "wide")
+    page.get_by_role("tab", name="Properties (603)").click()
+    page.get_by_role("row", name="p0000").wait_for()
+    assert page.get_by_role("row").count() == 26
+    page.get_by_label("Search properties").fill("p059")
+    page.get_by_role("row", name="p0599").wait_for()
+    assert page.get_by_role("row").count() == 11
+    page.get_by_label("Order of the properties").select_option("missing")
+    page.get_by_label("Search properties").fill("")
+    page.get_by_role("status").filter(has_text="603 properties").filter(has_not_text="still").wait_for()
+    assert page.get_by_role("rowheader").first.inner_text() == "p0000"
+    # A server with little memory is asked for fewer at a time.
+    visitor.forget("status of 400")
 
 
 def test_an_event_opens_to_its_json(shop: Visitor) -> None:

@@ -19,6 +19,7 @@ interface ComboboxProps {
   placeholder?: string;
   error?: string | undefined;
   onOpen?: () => void;
+  onType?: (typed: string) => void;
 }
 
 const SHOWN_MAX = 100;
@@ -31,7 +32,7 @@ function matching(options: readonly Option[], typed: string): Option[] {
 }
 
 export function Combobox(props: ComboboxProps) {
-  const { id, value, options, commit, free = false, label, placeholder, error, onOpen } = props;
+  const { id, value, options, commit, free = false, label, placeholder, error, onOpen, onType } = props;
   const list = useId();
   const input = useRef<HTMLInputElement>(null);
   const [typed, setTyped] = useState<string | null>(null);
@@ -90,7 +91,7 @@ export function Combobox(props: ComboboxProps) {
         spellcheck={false}
         placeholder={placeholder}
         value={typed ?? value}
-        onInput={(event) => (setTyped(event.currentTarget.value), show(), setActive(-1))}
+        onInput={(event) => (setTyped(event.currentTarget.value), show(), setActive(-1), onType?.(event.currentTarget.value))}
         onClick={show}
         onFocus={(event) => event.currentTarget.select()}
         onKeyDown={key}

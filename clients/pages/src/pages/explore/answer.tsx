@@ -1,5 +1,6 @@
 /** The answer: as a chart, a table, JSON, and as a program would ask for it. */
 import type { Answer } from "acumen-client";
+import type { ComponentChildren } from "preact";
 import { useCallback, useRef, useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
 import type { Loaded } from "../../loading.ts";
@@ -13,7 +14,7 @@ import { saveText } from "../../ui/download.ts";
 import { Tabs } from "../../ui/tabs.tsx";
 import { Loading, Problem } from "../../ui/states.tsx";
 import { BehindPanel, useChosen } from "../events/behind.tsx";
-import { addressOf, type Asked } from "./address.ts";
+import { withAsked, type Asked } from "./address.ts";
 import { LABELS, warningsOf } from "./faults.ts";
 import { SaveDialog } from "./save.tsx";
 import { ToDashboard } from "./to_dashboard.tsx";
@@ -41,26 +42,31 @@ const TYPES = [
 
 interface AnswerPanelProps {
   asked: Asked;
+  /** Which of the questions that stand side by side. */
+  at: number;
   answer: Loaded<Answer<any> | null>;
   faults: Record<string, string>;
   /** Fields that still lack something. */
   waits: string[];
   /** Whether fields show what is wrong with them. */
   inFields: boolean;
+  /** What else can be done with it. */
+  children?: ComponentChildren;
 }
 
-export function AnswerPanel({ asked, answer, faults, waits, inFields }: AnswerPanelProps) {
+export function AnswerPanel({ asked, at, answer, faults, waits, inFields, children }: AnswerPanelProps) {
   const { mayEdit } = useHere();
   const [saving, setSaving] = useState(false);
   const [placing, setPlacing] = useState(false);
-  const set = (patch: Partial<Asked>) => go(addressOf({ ...asked, ...patch }), { replace: true });
+  const set = (patch: Partial<Asked>) => go(withAsked({ ...asked, ...patch }, at), { replace: true });
   const { question } = asked;
   const elsewhere = Object.keys(faults).find((name) => name !== "");
   return (
-    <section class={`answer${answer.busy ? " busy" : ""}`} aria-label="Answer" aria-busy={answer.busy}>
+    <section class={`answer${answer.busy ? " busy" : ""}`} aria-label={at === 1 ? "Answer" : `Answer ${at}`} aria-busy={answer.busy}>
       <div class="row spread">
         <h2>{question ? saidOf(question) : "A new question"}</h2>
         <div class="row">
+          {children}
           <CopyButton text={location.href} what="link to this question" label="Copy link" />
           <button type="button" onClick={answer.reload} disabled={!question || answer.busy}>
             Run again
@@ -86,9 +92,9 @@ export function AnswerPanel({ asked, answer, faults, waits, inFields }: AnswerPa
       {faults[""] && <Problem error={answer.error} retry={answer.reload} />}
       {elsewhere && <p class="note">The question cannot be asked like this: see “{LABELS[elsewhere] ?? elsewhere}”.</p>}
       {!answer.value && answer.busy && question && <Loading what="the answer" lines={6} />}
-      {answer.value && question && <Views asked={asked} answer={answer.value} set={set} />}
+      {answer.value && question && <Views asked={asked} at={at} answer={answer.value} set={set} />}
       {placing && question && <ToDashboard question={question} asked={asked} close={() => setPlacing(false)} />}
-      {saving && question && <SaveDialog question={question} asked={asked} close={() => setSaving(false)} />}
+      {saving && question && <SaveDialog question={question} asked={asked} at={at} close={() => setSaving(false)} />}
     </section>
   );
 }
@@ -109,11 +115,12 @@ function Warnings({ answer, inFields }: { answer: Answer<any> | null; inFields: 
 
 interface ViewsProps {
   asked: Asked;
+  at: number;
   answer: Answer<any>;
   set: (patch: Partial<Asked>) => void;
 }
 
-function Views({ asked, answer, set }: ViewsProps) {
+function Views({ asked, at, answer, set }: ViewsProps) {
   const { project, to } = useHere();
   const chart = useRef<ChartElement | null>(null);
   const [drawn, setDrawn] = useState<ChartElement | null>(null);
@@ -131,7 +138,7 @@ function Views({ asked, answer, set }: ViewsProps) {
       {charted && (
         <>
           <div class="row spread tools">
-            {view === "chart" ? <Choice id="type" label="Type of chart" value={type} choices={TYPES} choose={(chosen) => set({ type: chosen })} /> : <span />}
+            {view === "chart" ? <Choice id={`type-${at}`} label="Type of chart" value={type} choices={TYPES} choose={(chosen) => set({ type: chosen })} /> : <span />}
             <div class="row">
               <button type="button" class="quiet" onClick={save}>
                 Export CSV

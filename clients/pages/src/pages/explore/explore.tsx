@@ -1,37 +1,35 @@
 /** The explorer: a question in fields, and its answer beside them. The address is the question. */
-import type { Question } from "acumen-client";
+import type { Answer, Question } from "acumen-client";
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
-import { useLoaded } from "../../loading.ts";
+import { useLoaded, type Loaded } from "../../loading.ts";
 import { draftOf, missing, newDraft, questionOf, sameQuestion, type Draft } from "../../question.ts";
-import { go, usePlace } from "../../router.ts";
+import { go, here, usePlace } from "../../router.ts";
 import { schemaOf } from "../../schema.ts";
 import { useMedia } from "../../ui/media.ts";
-import { Empty, Loading, Problem } from "../../ui/states.tsx";
+import { Empty, Loading, Problem, textOf } from "../../ui/states.tsx";
 import { viewersZone } from "../../zones.ts";
-import { addressOf, askedIn, type Asked } from "./address.ts";
+import { areLinked, askedIn, SLOTS, withAsked, without, withLink, type Asked } from "./address.ts";
 import { AnswerPanel } from "./answer.tsx";
 import { faultsOf, warningsOf } from "./faults.ts";
+import { before, frameOf, withFrame } from "./frames.ts";
 import { QuestionForm } from "./form.tsx";
 import { JsonQuestion } from "./json_question.tsx";
 
 export function ExplorePage() {
   const { client, to } = useHere();
   const { query } = usePlace();
-  const asked = askedIn(query);
+  const all = SLOTS.map((at) => askedIn(query, at));
+  const answers = all.map((one) => useAnswer(one));
+  const [chosen, choose] = useState(1);
+  const at = all[chosen - 1]!.question ? chosen : 1;
+  const asked = all[at - 1]!;
+  const answer = answers[at - 1]!;
   const schema = useLoaded((signal) => schemaOf(client, signal), [client]);
-  const [draft, change] = useDraft(asked, schema.value?.[0]?.name);
+  const [draft, change] = useDraft(asked, at, schema.value?.[0]?.name);
   const [asText, setAsText] = useState(false);
   const [shared] = useState(asked.question !== null);
-  const answer = useLoaded(
-    async (signal) => {
-      if (!asked.question) return null;
-      const { analysis_type: analysis, ...parameters } = asked.question;
-      return client.query(analysis, parameters, { signal });
-    },
-    [client, query.get("q")],
-  );
   if (schema.error) return <><h1>Explore</h1><Problem error={schema.error} retry={schema.reload} /></>;
   if (!schema.value) return <Loading what="the explorer" lines={6} />;
   if (!schema.value.length && !asked.question) {
@@ -46,11 +44,13 @@ export function ExplorePage() {
   }
   const faults = faultsOf(answer.error);
   const text = asText || !draft;
-  const ask = (question: Question) => go(addressOf({ ...asked, question }));
+  const ask = (question: Question) => go(withAsked({ ...asked, question }, at));
+  const slots = SLOTS.filter((one) => one === 1 || all[one - 1]!.question);
   return (
     <div class="explorer">
       <h1 class="unseen">Explore</h1>
       <section class="question" aria-label="Question">
+        {slots.length > 1 && <Several slots={slots} chosen={at} choose={choose} linked={areLinked(query)} />}
         <Foldable open={!shared}>
         {text ? (
           <JsonQuestion question={asked.question ?? questionOf(draft!)} ask={ask} error={faults[""] ?? Object.values(faults)[0]} />
@@ -67,8 +67,14 @@ export function ExplorePage() {
         )}
         </Foldable>
       </section>
-      <AnswerPanel asked={asked} answer={answer} faults={faults}
-        waits={draft ? Object.keys(missing(draft)) : []} inFields={!text} />
+      <div class={slots.length > 1 ? "answers" : ""}>
+        {slots.map((one) => (
+          <AnswerPanel key={one} at={one} asked={all[one - 1]!} answer={answers[one - 1]!} faults={faultsOf(answers[one - 1]!.error)}
+            waits={one === at && draft ? Object.keys(missing(draft)) : []} inFields={one === at && !text}>
+            <Beside at={one} asked={all[one - 1]!} slots={slots} choose={choose} />
+          </AnswerPanel>
+        ))}
+      </div>
     </div>
   );
 }
@@ -85,8 +91,98 @@ function Foldable({ open, children }: { open: boolean; children: ComponentChildr
   );
 }
 
+function useAnswer({ question }: Asked): Loaded<Answer<any> | null> {
+  const { client } = useHere();
+  return useLoaded(
+    async (signal) => {
+      if (!question) return null;
+      const { analysis_type: analysis, ...parameters } = question;
+      return client.query(analysis, parameters, { signal });
+    },
+    [client, JSON.stringify(question)],
+  );
+}
+
+interface SeveralProps {
+  slots: readonly number[];
+  chosen: number;
+  choose: (at: number) => void;
+  linked: boolean;
+}
+
+/** Which of several questions the fields say, and whether they share the timeframe. */
+function Several({ slots, chosen, choose, linked }: SeveralProps) {
+  return (
+    <>
+      <div class="row slots" role="group" aria-label="Which question the fields are of">
+        {slots.map((at) => (
+          <button key={at} type="button" aria-pressed={at === chosen} onClick={() => choose(at)}>
+            Question {at}
+          </button>
+        ))}
+      </div>
+      <label class="check">
+        <input type="checkbox" checked={linked} onChange={(event) => go(withLink(event.currentTarget.checked))} />
+        The same timeframe for all
+      </label>
+    </>
+  );
+}
+
+interface BesideProps {
+  at: number;
+  asked: Asked;
+  slots: readonly number[];
+  choose: (at: number) => void;
+}
+
+/** Another question beside this one, or this one away. */
+function Beside({ at, asked, slots, choose }: BesideProps) {
+  const { client, say } = useHere();
+  const { question } = asked;
+  const next = slots.length + 1;
+  if (!question) return null;
+  const add = (other: Question, linked: boolean) => {
+    const place = here();
+    if (!linked) place.query.delete("linked");
+    go(withAsked({ ...asked, question: other, saved: "" }, next, place));
+    choose(next);
+  };
+  const compare = async () => {
+    const { timeframe, timezone } = frameOf(question);
+    const collection = String(question.event_collection ?? (question.steps as { event_collection: string }[])[0]!.event_collection);
+    // One part, whatever the timeframe: the server says where it begins and ends.
+    const asked = { event_collection: collection, timeframe, timezone, interval: "every_1000_years", week_start: question.week_start };
+    const { result } = await client.query<{ timeframe: { start: string; end: string } }[]>("count", asked);
+    const { start, end } = result[0]!.timeframe;
+    add(withFrame(question, before(start, end, typeof timezone === "string" ? timezone : "UTC")), false);
+  };
+  const compared = () => compare().catch((error: unknown) => say(textOf(error)));
+  return (
+    <>
+      {slots.length > 1 && (
+        <button type="button" class="quiet" aria-label={`Remove question ${at}`} onClick={() => (choose(1), go(without(at)))}>
+          Remove
+        </button>
+      )}
+      {slots.length < SLOTS.length && (
+        <>
+          {frameOf(question).timeframe && (
+            <button type="button" class="quiet" onClick={compared}>
+              Compare with before
+            </button>
+          )}
+          <button type="button" class="quiet" onClick={() => add(question, true)}>
+            Duplicate
+          </button>
+        </>
+      )}
+    </>
+  );
+}
+
 /** The fields, which follow the address, and lead it as soon as they say a whole question. */
-function useDraft(asked: Asked, collection: string | undefined): [Draft | null, (patch: Partial<Draft>) => void] {
+function useDraft(asked: Asked, at: number, collection: string | undefined): [Draft | null, (patch: Partial<Draft>) => void] {
   const zone = viewersZone();
   const read = () => (asked.question ? draftOf(asked.question) : newDraft(zone, collection));
   const [draft, setDraft] = useState<Draft | null>(read);
@@ -98,7 +194,7 @@ function useDraft(asked: Asked, collection: string | undefined): [Draft | null, 
     } else if (collection) {
       const first = newDraft(zone, collection);
       setDraft(first);
-      go(addressOf({ ...asked, question: questionOf(first) }), { replace: true });
+      go(withAsked({ ...asked, question: questionOf(first) }, at), { replace: true });
     }
   }, [key, collection]);
   const change = (patch: Partial<Draft>) => {
@@ -106,7 +202,7 @@ function useDraft(asked: Asked, collection: string | undefined): [Draft | null, 
     setDraft(next);
     if (Object.keys(missing(next)).length) return;
     const question = questionOf(next);
-    if (!sameQuestion(question, asked.question)) go(addressOf({ ...asked, question }));
+    if (!sameQuestion(question, asked.question)) go(withAsked({ ...asked, question }, at));
   };
   return [draft, change];
 }

@@ -1,5 +1,5 @@
 /** The conditions under which an event counts. */
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
 import type { Condition, Draft } from "../../question.ts";
 import type { Property } from "../../schema.ts";
@@ -9,6 +9,8 @@ import { operatorsOf, valueOf, type Operand } from "./operators.ts";
 import { optionsOf } from "./properties.tsx";
 
 const SUGGESTED_MAX = 50;
+const JOINED_MAX = 500;
+const TYPING_MS = 200;
 
 /** What suggestions of values are asked about. */
 export type Context = Pick<Draft, "event_collection" | "timeframe" | "timezone">;
@@ -137,29 +139,54 @@ function OperandInput(props: OperandProps) {
   return kind === "list" ? <ListInput {...props} /> : <ValueInput {...props} />;
 }
 
-/** The commonest values, asked for when they are wanted. */
-function useSuggestions({ draft, condition }: OperandProps): [Option[], () => void] {
+/** The commonest values, asked for when they are wanted, and again for what is typed. */
+function useSuggestions({ draft, condition, type }: OperandProps): [Option[], (typed: string) => void] {
   const { client } = useHere();
   const [found, setFound] = useState<{ of: string; options: Option[] }>({ of: "", options: [] });
+  const pending = useRef({ timer: 0, abort: new AbortController(), of: "" });
   const { event_collection: collection, timeframe, timezone } = draft;
   const { property_name: property } = condition;
-  const of = JSON.stringify([collection, property, timeframe]);
-  const ask = () => {
-    if (found.of === of || !property || !collection) return;
-    setFound({ of, options: [] });
+  const about = JSON.stringify([collection, property, timeframe]);
+  const stop = () => {
+    clearTimeout(pending.current.timer);
+    pending.current.abort.abort(new DOMException("", "AbortError"));
+  };
+  useEffect(() => stop, []);
+  const ask = (typed: string) => {
+    // Of other types than text all that is typed is looked for in what was found.
+    const searched = type === "string" || type === undefined ? typed.trim() : "";
+    const of = about + searched;
+    if (pending.current.of === of || !property || !collection) return;
+    stop();
+    const abort = new AbortController();
+    const timer = setTimeout(() => void run(of, searched, abort.signal), searched ? TYPING_MS : 0);
+    pending.current = { timer: Number(timer), abort, of };
+  };
+  const run = async (of: string, searched: string, signal: AbortSignal) => {
     const order_by = { property_name: "result", direction: "DESC" } as const;
     const frame = timeframe ? { timeframe, timezone } : {};
-    client.count(collection, { ...frame, group_by: property, order_by, limit: SUGGESTED_MAX }).then(
-      ({ result }) => {
-        const rows = (result as Record<string, unknown>[]).filter((row) => row[property] !== null);
-        const options = rows.map((row) => ({ value: String(row[property]), hint: Number(row.result).toLocaleString() }));
-        setFound({ of, options });
-      },
+    const within = { property_name: property, operator: "regex" as const, property_value: `(?i)${escaped(searched)}` };
+    const asked = { ...frame, ...(searched && { filters: [within] }), group_by: property, order_by, limit: SUGGESTED_MAX };
+    try {
+      const { result } = await client.query<Record<string, unknown>[]>("count", { event_collection: collection, ...asked }, { signal });
+      if (signal.aborted) return;
+      const rows = result.filter((row) => row[property] !== null);
+      const options = rows.map((row) => ({ value: String(row[property]), hint: Number(row.result).toLocaleString() }));
+      // What is typed on stays among what was found before.
+      setFound((before) => ({ of: about, options: searched && before.of === about ? joined(options, before.options) : options }));
+    } catch {
       // Too many to be counted: then they are typed.
-      () => undefined,
-    );
+      if (pending.current.of === of) pending.current.of = "";
+    }
   };
-  return [found.of === of ? found.options : [], ask];
+  return [found.of === about ? found.options : [], ask];
+}
+
+const escaped = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+
+function joined(newer: Option[], older: Option[]): Option[] {
+  const values = new Set(newer.map(({ value }) => value));
+  return [...newer, ...older.filter(({ value }) => !values.has(value))].slice(0, JOINED_MAX);
 }
 
 function ValueInput(props: OperandProps) {
@@ -168,7 +195,7 @@ function ValueInput(props: OperandProps) {
   const { property_value: value } = condition;
   const shown = value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
   const commit = (text: string) => change(text === "" ? undefined : valueOf(text, type));
-  return <Combobox id={id} label="Value" placeholder="Value" value={shown} options={options} free onOpen={ask} commit={commit} />;
+  return <Combobox id={id} label="Value" placeholder="Value" value={shown} options={options} free onOpen={() => ask("")} onType={ask} commit={commit} />;
 }
 
 function ListInput(props: OperandProps) {
@@ -197,7 +224,8 @@ function ListInput(props: OperandProps) {
         value=""
         options={left}
         free
-        onOpen={ask}
+        onOpen={() => ask("")}
+        onType={ask}
         commit={(text) => text && set([...chosen, valueOf(text, type)])}
       />
     </div>

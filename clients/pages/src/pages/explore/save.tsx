@@ -8,7 +8,7 @@ import { go } from "../../router.ts";
 import { slugOf } from "../../slug.ts";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Choice, described, Field } from "../../ui/field.tsx";
-import { addressOf, type Asked } from "./address.ts";
+import { withAsked, type Asked } from "./address.ts";
 
 const KEPT = [
   ["0", "Compute it each time"],
@@ -16,7 +16,7 @@ const KEPT = [
   ["86400", "Keep the answer for a day"],
 ] as const;
 
-export function SaveDialog({ question, asked, close }: { question: Question; asked: Asked; close: () => void }) {
+export function SaveDialog({ question, asked, at, close }: { question: Question; asked: Asked; at: number; close: () => void }) {
   const { client, say } = useHere();
   const known = useLoaded((signal) => client.savedQueries.list({ signal }), [client]);
   const opened = known.value?.find((one) => one.query_name === asked.saved);
@@ -33,7 +33,7 @@ export function SaveDialog({ question, asked, close }: { question: Question; ask
     await client.savedQueries.put(name, { query: question, refresh_rate: Number(rate), metadata });
     say(`“${title}” is saved.`);
     close();
-    go(addressOf({ ...asked, saved: name }), { replace: true });
+    go(withAsked({ ...asked, saved: name }, at), { replace: true });
   };
   const rates = KEPT.some(([value]) => value === rate) ? KEPT : [...KEPT, [rate, `Keep it for ${Number(rate) / 3600} hours`] as const];
   return (

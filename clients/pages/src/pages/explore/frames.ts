@@ -1,0 +1,45 @@
+/** Timeframes of questions that stand side by side. */
+import type { Question, Timeframe } from "acumen-client";
+import { dayAfter, midnight } from "../../zones.ts";
+
+type Json = Record<string, any>;
+
+const steps = (question: Json): Json[] => (Array.isArray(question.steps) ? question.steps : []);
+
+export function frameOf(question: Question): { timeframe?: Timeframe; timezone?: unknown } {
+  const from: Json = question.timeframe ? question : (steps(question)[0] ?? question);
+  return { timeframe: from.timeframe ?? undefined, timezone: from.timezone ?? question.timezone };
+}
+
+/** The question about another time; a funnel's steps have theirs. */
+export function withFrame(question: Question, timeframe: Timeframe | undefined): Question {
+  const { timeframe: _, interval, ...rest } = question;
+  const set = (one: Json) => {
+    const { timeframe: __, ...kept } = one;
+    return timeframe ? { ...kept, timeframe } : kept;
+  };
+  if (steps(question).length) return { ...rest, steps: steps(question).map(set) } as unknown as Question;
+  // An interval needs a timeframe with two ends.
+  return { ...rest, ...(timeframe && { timeframe }), ...(timeframe && interval ? { interval } : {}) } as Question;
+}
+
+export function withFrameOf(question: Question, other: Question): Question {
+  return withFrame(question, frameOf(other).timeframe);
+}
+
+/** The same length before: as many days where both ends are midnights of the zone, else as much time. */
+export function before(start: string, end: string, zone: string): Timeframe {
+  const [from, to] = [dayAt(start, zone), dayAt(end, zone)];
+  const length = Date.parse(end) - Date.parse(start);
+  if (from && to) {
+    const days = Math.round((Date.parse(`${to}T00:00Z`) - Date.parse(`${from}T00:00Z`)) / 86_400_000);
+    return { start: midnight(dayAfter(from, -days), zone), end: midnight(from, zone) };
+  }
+  return { start: new Date(Date.parse(start) - length).toISOString(), end: start };
+}
+
+/** The day that begins at an instant in the zone; null where none does. */
+function dayAt(text: string, zone: string): string | null {
+  const day = new Intl.DateTimeFormat("en-CA", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" }).format(new Date(text));
+  return Date.parse(midnight(day, zone)) === Date.parse(text) ? day : null;
+}
