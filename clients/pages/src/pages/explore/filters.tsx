@@ -5,7 +5,7 @@ import type { Condition, Draft } from "../../question.ts";
 import type { Property } from "../../schema.ts";
 import { Combobox, type Option } from "../../ui/combobox.tsx";
 import { Choice } from "../../ui/field.tsx";
-import { operatorsOf, valueOf, type Operand } from "./operators.ts";
+import { IN_GROUP, operatorsOf, valueOf, type Operand } from "./operators.ts";
 import { optionsOf } from "./properties.tsx";
 
 const SUGGESTED_MAX = 50;
@@ -67,7 +67,7 @@ interface RowProps {
 
 function Row({ id, at, condition, draft, properties, change, remove }: RowProps) {
   const type = properties.find(({ name }) => name === condition.property_name)?.type;
-  const operators = operatorsOf(type);
+  const operators = condition.operator === IN_GROUP.name ? [...operatorsOf(type), IN_GROUP] : operatorsOf(type);
   const operator = operators.find(({ name }) => name === condition.operator) ?? operators[0]!;
   const choose = (property_name: string) => {
     const fitting = operatorsOf(properties.find(({ name }) => name === property_name)?.type);
@@ -78,7 +78,7 @@ function Row({ id, at, condition, draft, properties, change, remove }: RowProps)
   const operate = (name: string) => {
     const next = operators.find((one) => one.name === name)!;
     const kept = next.operand === operator.operand ? condition.property_value : beginning(next.operand);
-    change({ ...condition, operator: name, property_value: kept });
+    change({ property_name: condition.property_name, operator: name, property_value: kept });
   };
   return (
     <div class="filter" role="group" aria-label={`Filter ${at + 1}`}>

@@ -33,6 +33,9 @@ const BY_TYPE: Record<string, Operator[]> = {
 /** Where the type is not known, all that a text or a number may have. */
 const ANY = [...IS, ...ORDER, ...TEXT, EXISTS];
 
+/** Only where a question came with it, as that of the events behind a number does. */
+export const IN_GROUP = plain("in_group", "is in the group");
+
 export function operatorsOf(type: string | undefined): Operator[] {
   return BY_TYPE[type ?? ""] ?? ANY;
 }
