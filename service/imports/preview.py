@@ -29,7 +29,7 @@ from service.imports.opening import OpenedSource, open_source
 from service.imports.options import GivenOptions, ImportOptions, checked, in_words_of_api, thawed_options
 from service.imports.sending import EVENT_BYTES_MAX, preparation
 from service.imports.tables import KindFinder, TableSource
-from service.imports.times import EPOCHS, NAMES, PATTERNS, ReadTime, reader
+from service.imports.times import NAMES, PATTERNS, ReadTime, reader
 
 Json = dict[str, Any]
 
@@ -47,6 +47,7 @@ EVENTS = 10
 EVENTS_BYTES_MAX = 200_000
 FAULTS = 5
 PATH_DEPTH_MAX = 20
+FIRST_VALUES = 5
 _YEARS = ("1990", "2100")
 """Between these, numbers may be counts of seconds since 1970."""
 _KINDS = {bool: "boolean", int: "number", float: "number", str: "text"}
@@ -404,32 +405,41 @@ def kind_of(kind: pa.DataType) -> str:
 
 
 def time_formats(values: Iterable[Any], *, is_named: bool = False) -> list[str]:
-    """The formats in which all of the values are times; none of no values. Numbers that could be anything are
-    times only in a column that is named so."""
+    """The formats in which most of the values are times, those that fit the most; none of no values.
+
+    Numbers that could be anything are times only in a column that is named so.
+    """
     values = list(values)
     if not values or any(isinstance(value, bool | list | dict) for value in values):
         return []
-    fitting = [pattern for pattern in ("auto", *PATTERNS) if _all_fit(values, pattern)]
-    if not is_named and fitting and all(_is_number(value) for value in values):
+    if all(_is_number(value) for value in values):
+        return _number_formats(values, is_named=is_named)
+    fits = {pattern: _fitting(values, pattern) for pattern in ("auto", *PATTERNS)}
+    best = max(fits.values())
+    return [pattern for pattern, count in fits.items() if count == best and 2 * count > len(values)]
+
+
+def _number_formats(values: list[Any], *, is_named: bool) -> list[str]:
+    if _fitting(values, "auto") == len(values):
         read = reader("auto", UTC)
-        return fitting if all(_YEARS[0] < read(value) < _YEARS[1] for value in values) else []
-    if not fitting and is_named:
-        return [pattern for pattern in EPOCHS if _all_fit(values, pattern)][:1]
-    return fitting
+        return ["auto"] if is_named or all(_YEARS[0] < read(one) < _YEARS[1] for one in values) else []
+    return ["epoch"] if is_named and _fitting(values, "epoch") == len(values) else []
 
 
 def _is_number(value: Any) -> bool:
     return str(value).replace(".", "", 1).isdigit()
 
 
-def _all_fit(values: list[Any], pattern: str) -> bool:
-    read = reader(pattern, UTC)
-    try:
-        for value in values:
+def _fitting(values: list[Any], pattern: str) -> int:
+    """How many values are times in this format; 0 where none of the first is."""
+    read, count = reader(pattern, UTC), 0
+    for number, value in enumerate(values):
+        if number == FIRST_VALUES and not count:
+            break
+        with suppress(ValueError, TypeError, OverflowError):
             read(value)
-    except (ValueError, TypeError, OverflowError):
-        return False
-    return True
+            count += 1
+    return count
 
 
 def suggested_time(columns: list[Json]) -> Json | None:

@@ -119,6 +119,29 @@ export interface Selection {
     timezone?: Timezone;
     week_start?: "sunday" | "monday";
 }
+export interface ProfileOptions extends Selection {
+    property_names?: readonly string[];
+    limit?: number;
+    after?: string;
+    top?: number;
+}
+export interface Profile {
+    events: number;
+    first: string | null;
+    last: string | null;
+    over_time: {
+        interval: string;
+        counts: {
+            start: string;
+            events: number;
+        }[];
+    };
+    properties: ({
+        name: string;
+    } & Record<string, any>)[];
+    /** The `after` of the next page. */
+    next: string | null;
+}
 /** Collections: what is in them, how long it stays, and what is taken away or changed. */
 export declare class Collections {
     #private;
@@ -129,6 +152,8 @@ export declare class Collections {
         property_name: string;
         type: string;
     }>;
+    /** What its events and their properties are like, a page of properties at a time. */
+    profile(collection: string, which?: ProfileOptions, options?: CallOptions): Promise<Profile>;
     /** Delete the events that match, for good; `"all"` is every event of the collection. */
     deleteEvents(collection: string, which: Selection | "all", options?: CallOptions): Promise<void>;
     deleteProperty(collection: string, property: string, options?: CallOptions): Promise<void>;

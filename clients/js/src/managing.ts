@@ -268,6 +268,23 @@ export interface Selection {
   week_start?: "sunday" | "monday";
 }
 
+export interface ProfileOptions extends Selection {
+  property_names?: readonly string[];
+  limit?: number;
+  after?: string;
+  top?: number;
+}
+
+export interface Profile {
+  events: number;
+  first: string | null;
+  last: string | null;
+  over_time: { interval: string; counts: { start: string; events: number }[] };
+  properties: ({ name: string } & Record<string, any>)[];
+  /** The `after` of the next page. */
+  next: string | null;
+}
+
 /** Collections: what is in them, how long it stays, and what is taken away or changed. */
 export class Collections {
   readonly #http: Http;
@@ -292,6 +309,11 @@ export class Collections {
       "read",
       options,
     );
+  }
+  /** What its events and their properties are like, a page of properties at a time. */
+  profile(collection: string, which: ProfileOptions = {}, options: CallOptions = {}): Promise<Profile> {
+    const path = this.#http.path("events", collection, "profile");
+    return call(this.#http, "GET", path, "read", options, { query: { ...which } });
   }
   /** Delete the events that match, for good; `"all"` is every event of the collection. */
   deleteEvents(collection: string, which: Selection | "all", options: CallOptions = {}): Promise<void> {

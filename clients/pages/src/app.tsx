@@ -16,6 +16,7 @@ const own = () => import("./pages/own.ts");
 const dashboards = () => import("./pages/dashboards/index.ts");
 const data = () => import("./pages/data/index.ts");
 const actors = () => import("./pages/actors/index.ts");
+const imports = () => import("./pages/imports/index.ts");
 const exploring = () => import("./pages/explore/index.ts");
 const ActorPage = lazy(actors, "ActorPage");
 const AccountPage = lazy(own, "AccountPage");
@@ -25,6 +26,8 @@ const DashboardsPage = lazy(dashboards, "DashboardsPage");
 const CollectionPage = lazy(data, "CollectionPage");
 const DataPage = lazy(data, "DataPage");
 const LivePage = lazy(data, "LivePage");
+const ImportsPage = lazy(imports, "ImportsPage");
+const ImportPage = lazy(imports, "ImportPage");
 const ExplorePage = lazy(exploring, "ExplorePage");
 const SavedPage = lazy(exploring, "SavedPage");
 const ExportsPage = lazy(administration, "ExportsPage");
@@ -179,6 +182,7 @@ const TITLES: Record<string, string> = {
   actors: "Timeline",
   settings: "Settings",
   exports: "Exports",
+  import: "Import",
 };
 
 function Page({ page, rest }: { page: string; rest: string[] }) {
@@ -191,6 +195,7 @@ function Page({ page, rest }: { page: string; rest: string[] }) {
   if (page === "saved") return <SavedPage />;
   if (page === "dashboards") return name ? <DashboardPage key={name} id={name} /> : <DashboardsPage />;
   if (page === "data") return name ? <CollectionPage key={name} name={name} /> : <DataPage />;
+  if (page === "import") return name ? <ImportPage key={name} id={name} /> : <ImportsPage />;
   if (page === "actors") return <ActorPage property={name} />;
   if (page === "exports" && !name) return <ExportsPage />;
   if (page === "settings") return <SettingsPage parts={rest} />;

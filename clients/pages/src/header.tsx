@@ -21,7 +21,7 @@ interface HeaderProps {
 }
 
 export function Header({ session, project, page, leave }: HeaderProps) {
-  const current = page === "live" || page === "actors" ? "data" : page;
+  const current = ["live", "actors", "import"].includes(page) ? "data" : page;
   return (
     <header class="bar">
       <a class="brand" href={project ? addressOf(project.id) : "/app/none"} aria-label="Acumen, to the start">

@@ -173,7 +173,8 @@ async function answered<T>(method: string, path: string, { body, headers, signal
   throw refusal(answer.status, text);
 }
 
-function refusal(status: number, text: string): ApiError {
+/** The error that an answer is. */
+export function refusal(status: number, text: string): ApiError {
   let said: { message?: unknown; error_code?: unknown } = {};
   try {
     said = JSON.parse(text);

@@ -47,6 +47,7 @@ await of("keyDelete", accessKeys.delete(made.key));
 
 await of("schema", collections.get("purchases"));
 await of("schemas", collections.list());
+await of("profile", collections.profile("purchases", { property_names: ["price"], top: 1 }));
 await of("property", collections.property("purchases", "user.id"));
 await of("project", client.project());
 await of("usage", client.usage());

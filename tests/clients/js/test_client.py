@@ -216,6 +216,7 @@ def test_managing_collections(managed: Report) -> None:
     assert managed["schema"]["answer"]["properties"] == scenario.SCHEMA
     assert {one["name"] for one in managed["schemas"]["answer"]} == {"purchases", "visits"}
     assert managed["property"]["answer"]["type"] == "string"
+    assert [one["name"] for one in managed["profile"]["answer"]["properties"]] == ["price"]
     assert managed["project"]["answer"]["name"] == "Managed"
     assert "collections" in managed["usage"]["answer"]
     assert (managed["retention"]["answer"], managed["noRetention"]["answer"]) == (400, None)

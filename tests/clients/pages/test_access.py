@@ -20,6 +20,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "collection": ("data", "purchases"),
     "live": ("live", "purchases"),
     "timeline": ("actors", "user.id"),
+    "import": ("import",),
 }
 QUERIES = {"editor": "?edit=1", "timeline": "?value=%22u0%22"}
 LONG = "Averyverylongtitlewithoutasinglespace" * 5

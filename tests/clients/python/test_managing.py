@@ -198,6 +198,17 @@ def test_collections(shop: Acumen) -> None:
         shop.collections.get("none")
 
 
+def test_a_profile_is_asked_for_a_page_at_a_time(shop: Acumen) -> None:
+    events = shop.collections.profile("purchases")["events"]
+    assert events == shop.count("purchases").value
+    first = shop.collections.profile("purchases", limit=1, top=1)
+    second = shop.collections.profile("purchases", limit=1, after=first["next"])
+    assert first["properties"][0]["name"] < second["properties"][0]["name"]
+    narrowed = shop.collections.profile("purchases", property_names=["price"], filters=P("price") < 8)
+    assert [one["name"] for one in narrowed["properties"]] == ["price"]
+    assert narrowed["properties"][0]["numbers"]["max"] < 8
+
+
 def test_a_name_of_any_kind_is_a_path(client: Acumen) -> None:
     for name in ("a/b c", "100%", "..", "q?x=1#y", "a+b"):
         client.record(name, {"n": 1})

@@ -186,8 +186,9 @@ def test_what_cannot_be_read_in_time_is_said(tmp_path: Path) -> None:
     st.sampled_from(["%d/%m/%Y %H:%M", "%m/%d/%Y", "%d.%m.%Y %H:%M:%S", "%d %b %Y", "auto"]),
     st.lists(st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1)), min_size=1, max_size=20),
 )
-def test_every_format_that_is_proposed_reads_all_the_values(pattern: str, times: list[datetime]) -> None:
+def test_proposed_formats_read_all_values_but_a_few_odd_ones(pattern: str, times: list[datetime]) -> None:
     texts = [time.isoformat() if pattern == "auto" else time.strftime(pattern) for time in times]
+    assert pattern in time_formats([*texts, *["odd"] * ((len(texts) - 1) // 2)])
     proposed = time_formats(texts)
     assert pattern in proposed
     for one in proposed:

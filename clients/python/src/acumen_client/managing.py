@@ -508,6 +508,28 @@ def _narrowed(
     return parameters_as_json(given)
 
 
+def _profile(
+    name: str,
+    *,
+    property_names: Iterable[str] | None = None,
+    filters: FilterLike | Iterable[FilterLike] | None = None,
+    timeframe: Any = None,
+    timezone: Zone | None = None,
+    week_start: str | None = None,
+    limit: int | None = None,
+    after: str | None = None,
+    top: int | None = None,
+) -> Call[Json]:
+    """What the events of a collection and their properties are like, a page of properties at a time."""
+    narrowed: Json = _narrowed(filters, timeframe, timezone, week_start)
+    given = {"limit": limit, "after": after, "top": top} | narrowed
+    if property_names is not None:
+        given["property_names"] = list(property_names)
+    params = {one: _as_parameter(value) for one, value in given.items() if value is not None}
+    path = in_project("events", name, "profile")
+    return Call("GET", path, lambda answer: answer.json(), {**READ, "params": params})
+
+
 def _events_delete(
     name: str,
     *,
@@ -578,6 +600,7 @@ class Collections(Part):
     get = blocking(_collection_get)
     delete = blocking(_collection_delete)
     property_type = blocking(_property_type)
+    profile = blocking(_profile)
     delete_property = blocking(_property_delete)
     delete_events = blocking(_events_delete)
     update_events = blocking(_events_update)
@@ -592,6 +615,7 @@ class AsyncCollections(AsyncPart):
     get = awaited(_collection_get)
     delete = awaited(_collection_delete)
     property_type = awaited(_property_type)
+    profile = awaited(_profile)
     delete_property = awaited(_property_delete)
     delete_events = awaited(_events_delete)
     update_events = awaited(_events_update)

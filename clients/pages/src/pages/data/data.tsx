@@ -9,7 +9,7 @@ const SHOWN_MAX = 200;
 const NAMED_MAX = 6;
 
 export function DataPage() {
-  const { client, to } = useHere();
+  const { client, mayEdit, to } = useHere();
   const { value, error, reload } = useLoaded((signal) => schemaOf(client, signal), [client]);
   const [wanted, setWanted] = useState("");
   if (error) return <><h1>Data</h1><Problem error={error} retry={reload} /></>;
@@ -20,7 +20,12 @@ export function DataPage() {
         <p>A collection comes into being with its first event.</p>
         <a class="button main" href={to()}>
           Send the first event
-        </a>
+        </a>{" "}
+        {mayEdit && (
+          <a class="button" href={to("import")}>
+            Import a file
+          </a>
+        )}
       </Empty>
     );
   }
@@ -30,8 +35,15 @@ export function DataPage() {
     <>
       <div class="row spread">
         <h1>Data</h1>
-        <input type="search" aria-label="Search collections and properties" placeholder="Search" value={wanted}
-          onInput={(event) => setWanted(event.currentTarget.value)} />
+        <div class="row">
+          <input type="search" aria-label="Search collections and properties" placeholder="Search" value={wanted}
+            onInput={(event) => setWanted(event.currentTarget.value)} />
+          {mayEdit && (
+            <a class="button" href={to("import")}>
+              Import a file
+            </a>
+          )}
+        </div>
       </div>
       <ul class="list">
         {found.slice(0, SHOWN_MAX).map(({ name, properties }) => {

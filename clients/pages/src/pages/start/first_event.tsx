@@ -71,7 +71,7 @@ function useArrivals(collections: string[], look: () => void) {
 }
 
 function SendIt() {
-  const { client, project, say } = useHere();
+  const { client, project, say, to } = useHere();
   // A session records nothing: that takes a key, which editors and owners get.
   const maySend = mayEdit(project);
   const known = useLoaded(async (signal) => (mayManage(project) ? writeKeyOf(client, signal) : null), [client]);
@@ -111,6 +111,11 @@ function SendIt() {
           <button type="button" class="link" onClick={() => run(async () => setMade(await keyToSend(client, project)))}>
             {mayManage(project) ? "Make a key that can only send, and fill it in" : "Fill it in"}
           </button>
+        </p>
+      )}
+      {maySend && (
+        <p>
+          You have the data already? <a href={to("import")}>Import a file</a>.
         </p>
       )}
       {key && <p class="hint">The key in the examples can send events and nothing else.</p>}

@@ -1,0 +1,3 @@
+/** The pages of imports, which are loaded together. */
+export { ImportsPage } from "./imports.tsx";
+export { ImportPage } from "./one.tsx";

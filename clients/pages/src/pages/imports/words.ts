@@ -1,0 +1,29 @@
+/** Sizes, numbers and times for people. */
+
+export const many = (count: number, one: string, more = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : more}`;
+
+export function sizeOf(bytes: number): string {
+  const units = ["bytes", "kB", "MB", "GB"];
+  let at = 0;
+  while (bytes >= 1000 && at < units.length - 1) {
+    bytes /= 1000;
+    at += 1;
+  }
+  return `${bytes.toLocaleString(undefined, { maximumFractionDigits: at ? 1 : 0 })} ${units[at]}`;
+}
+
+const placeOf = (zone: string) => (zone === "UTC" ? "UTC" : (zone.split("/").pop() ?? zone).replaceAll("_", " "));
+
+/** An instant as it is in a zone: 3 July 2026, 14:00 in Berlin. */
+export function instantIn(zone: string, text: string): string {
+  const date = new Date(text);
+  const day = date.toLocaleDateString(undefined, { dateStyle: "long", timeZone: zone });
+  const time = date.toLocaleTimeString(undefined, { timeStyle: "short", timeZone: zone });
+  return `${day}, ${time} ${zone === "UTC" ? "UTC" : `in ${placeOf(zone)}`}`;
+}
+
+/** What a collection of a file could be called. */
+export function nameFrom(file: string): string {
+  const stem = file.replace(/(\.gz)?$/i, "").replace(/\.[a-z]+$/i, "");
+  return stem.normalize("NFKD").replace(/[^A-Za-z0-9]+/g, "_").replace(/^_+|_+$/g, "").slice(0, 64).toLowerCase() || "events";
+}
