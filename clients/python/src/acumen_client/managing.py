@@ -522,7 +522,7 @@ def _profile(
 ) -> Call[Json]:
     """What the events of a collection and their properties are like, a page of properties at a time."""
     narrowed: Json = _narrowed(filters, timeframe, timezone, week_start)
-    given = {"limit": limit, "after": after, "top": top} | narrowed
+    given: Json = {"limit": limit, "after": after, "top": top} | narrowed
     if property_names is not None:
         given["property_names"] = list(property_names)
     params = {one: _as_parameter(value) for one, value in given.items() if value is not None}
