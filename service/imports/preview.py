@@ -247,11 +247,10 @@ def _look_into_table(
             _take_broken(source, seen)
         seen.complete = is_checked
     _take_broken(source, seen)
-    seen.columns_total = len(seen.columns)
     rows = list(seen.faults)
     kinds = finder.kinds() if source.is_text else {}
-    for name, kind in kinds.items():
-        seen.columns[name].kind = kind
+    for name, column in seen.columns.items():
+        column.kind = kinds.get(name, column.kind)
     if first is not None:
         items = source.first_items(first, kinds)
         seen.items = [item for item in items if item.problem is None][:EVENTS]
@@ -286,7 +285,9 @@ def _add_table(
     if source.is_text:
         finder.add(table)
     seen.rows += table.num_rows
-    for name in table.schema.names:
+    seen.columns_total = len(table.schema.names)
+    described = table.schema.names[:COLUMNS_MAX]
+    for name in described if options.timestamp in (None, *described) else [*described, options.timestamp]:
         values = table.column(name)
         column = seen.columns.get(name)
         if column is None:

@@ -20,7 +20,8 @@ export function lazy<Area, Name extends keyof Area>(
     const [error, setError] = useState<unknown>(null);
     const [, setLoaded] = useState(found !== null);
     useEffect(() => {
-      if (!found) loadOnce().then(() => setLoaded(true), setError);
+      // It may have been loaded ahead since it was drawn.
+      loadOnce().then(() => setLoaded(true), setError);
     }, []);
     // After an update of the server a page's file may have another name, which only the new shell knows.
     if (error) return <Problem error={new Error("This page could not be loaded.")} retry={() => location.reload()} />;

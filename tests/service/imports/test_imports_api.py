@@ -236,7 +236,8 @@ def test_a_hostile_file_is_previewed_or_refused_in_words_and_imported_or_failed(
     whole.import_files()
     done = shown(whole, job)
     assert done["state"] in ("done", "failed")
-    if reply.status_code == 400:
+    # On a busy machine a preview may run out of time, which an import does not.
+    if reply.status_code == 400 and "within" not in reply.json()["message"]:
         assert done["state"] == "failed", (reply.text, done)
         assert reply.json()["message"]
     assert str(whole.folder.root) not in json.dumps(done)
