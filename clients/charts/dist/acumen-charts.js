@@ -79,7 +79,7 @@ vertical-align:top;
 overflow-wrap:anywhere}
 th:last-child,td:last-child{padding-inline-end:0}
 thead th{position:sticky;top:0;background:var(--_background);color:var(--_muted);font-weight:600;
-white-space:nowrap}
+white-space:nowrap;max-width:24em;overflow:hidden;text-overflow:ellipsis}
 thead button{padding:0;border:0;background:none;font-weight:600;cursor:pointer;color:inherit}
 [aria-sort=ascending] button::after{content:" ↑"}
 [aria-sort=descending] button::after{content:" ↓"}
