@@ -33,8 +33,8 @@ _PAGE = {200: DocumentedAnswer("The page.", content={"text/html": STRING})}
 _HTML = """<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<style nonce="{nonce}">html,body{{margin:0;height:100%}}{element}{{display:block;{size}}}
-{element}::part(root){{border-radius:0;{whole}}}</style>
+<style nonce="{nonce}">html,body{{margin:0;height:100%}}{element}{{{size}}}
+{element}::part(root){{border-radius:0}}</style>
 <link rel="icon" href="/pages/icon.svg">
 <script type="module" nonce="{nonce}" src="{script}"></script>
 </head><body>
@@ -42,6 +42,9 @@ _HTML = """<!doctype html>
 </body></html>
 """
 
+_CHART_SIZE = "display:block;height:100%"
+_BOARD_SIZE = "display:grid;grid-template-columns:minmax(0,1fr);min-height:100vh"
+"""A dashboard's ground fills a window that is larger than its tiles."""
 _THEMES = ("auto", "light", "dark")
 _LOOKS = (
     in_query("theme", {"type": "string", "enum": [*_THEMES]}, "`auto`, the default: as the viewer prefers."),
@@ -120,8 +123,7 @@ def _page(call: ProjectCall, element: str, what: str, name: str, *, title: str) 
         title=escape(title),
         nonce=nonce,
         element=element,
-        size="height:100%" if element == "acumen-chart" else "min-height:100%",
-        whole="" if element == "acumen-chart" else "min-height:100vh",
+        size=_CHART_SIZE if element == "acumen-chart" else _BOARD_SIZE,
         script=SCRIPT_PATH,
         project=escape(call.caller.project.id),
         token=escape(request_key(call.request) or ""),

@@ -102,6 +102,23 @@ def test_a_link_is_made_copied_and_opened_by_a_stranger(board: Visitor, visiting
     stranger.locator("acumen-chart").nth(1).locator("svg.acumen-drawing").get_by_text("PL").wait_for()
 
 
+def test_a_linked_dashboard_fills_the_window_and_its_tiles_their_places(
+    board: Visitor, visiting: Visiting
+) -> None:
+    made = board.manage("POST", f"/projects/{board.project.id}/dashboards/sales/shares", {"name": "x"})
+    page = visiting(viewport={"width": 1200, "height": 900}).page
+    page.goto(made["link"])
+    numbers(page).wait_for()
+    assert page.locator("acumen-dashboard [role=group].root").first.bounding_box()["height"] == 900
+    places = page.locator("acumen-chart").evaluate_all(
+        """(charts) => charts.map((one) => {
+          const root = one.shadowRoot.querySelector("[part~=root]");
+          return [root.getBoundingClientRect().height, one.parentElement.getBoundingClientRect().height];
+        })"""
+    )
+    assert [chart <= card for chart, card in places] == [True, True], places
+
+
 def test_options_say_what_a_link_allows(board: Visitor) -> None:
     page = opened(board)
     page.get_by_label("For whom, or where").fill("Shop")
