@@ -56,6 +56,7 @@ def asked(**question: Any) -> str:
 
 
 REVENUE = {"analysis_type": "sum", "event_collection": "purchases", "target_property": "order.total"}
+SECTIONS = ("keys", "usage", "deletions", "retention", "files", "exports", "audit", "project")
 PAGES: dict[str, str] = {
     "start": "",
     "explore": asked(**REVENUE, interval="daily", group_by=["device.type"]),
@@ -67,7 +68,11 @@ PAGES: dict[str, str] = {
     "dashboard-editor": "dashboards/sales?edit=1",
     "data": "data",
     "collection": "data/purchases",
+    "properties": "data/purchases?view=properties",
     "live": "live/purchases",
+    "import": "import",
+    "exports": "exports",
+    **{f"settings-{name}": f"settings/{name}" for name in SECTIONS},
 }
 """The pages of a project, by their addresses below it."""
 LONG_QUESTIONS = {
@@ -75,11 +80,11 @@ LONG_QUESTIONS = {
     for page, view in (("explore", "chart"), ("explore-table", "table"), ("explore-code", "code"))
 }
 """What the explorer is asked where names are long."""
-OWN = {"account": "/app/account", "people": "/app/people"}
+OWN = {name: f"/app/{name}" for name in ("account", "people", "projects", "server")}
 """The pages of a person."""
 ENTRY = {"login": "/login", "join": "/join", "reset": "/reset"}
 """The pages without a session."""
-IN_DOCS = ("start", "explore", "dashboard", "dashboard-editor", "data", "collection", "people")
+IN_DOCS = ("start", "explore", "dashboard", "dashboard-editor", "properties", "settings-usage", "people")
 STATES = ("full", "empty", "loading", "error", "long")
 
 
