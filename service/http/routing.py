@@ -343,7 +343,7 @@ def _check_unchanged(before: AnyCall, now: AnyCall) -> None:
     if isinstance(before, ProjectCall) and isinstance(now, ProjectCall):
         check_same(before.caller, now.caller)
     elif isinstance(before, OrganisationCall | AccountCall) and before.holder != getattr(now, "holder", None):
-        raise ServiceUnavailable("The account was changed while the request was read. Send the request again.")
+        raise ServiceUnavailable("The account was changed while the request was read. Send it again.")
 
 
 async def _for_organisation(parts: Parts, request: Request) -> OrganisationCall:

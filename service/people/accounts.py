@@ -210,8 +210,8 @@ class Accounts:
         self._attempts.succeed(counted)
 
     def taking_address(self, whose: str, visit: Visit) -> contextlib.AbstractAsyncContextManager[None]:
-        """A context in which somebody chooses an e-mail address: one that is taken is a failed attempt, so that
-        few can be tried out. ``whose``: the id of the person or invitation. Raises RateLimited."""
+        """A context in which somebody chooses an e-mail address. One that is taken is a failed attempt, so
+        that few can be tried out. ``whose``: the id of the person or invitation. Raises RateLimited."""
         return self.attempt([self.of_address(visit), _of_account("address", whose)])
 
     async def check_password(self, person: Person, password: str, visit: Visit) -> None:

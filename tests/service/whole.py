@@ -127,8 +127,8 @@ class Whole:
     def send(
         self, method: str, address: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        """A request as it is told, with no key and no cookie of its own; bytes go as they are, and so do parts
-        of a body that come one by one."""
+        """A request as it is told, with no key and no cookie of its own; bytes go as they are, and so do
+        parts of a body that come one by one."""
         content = body if body is None or isinstance(body, bytes | AsyncIterator) else json.dumps(body)
         sent = self._http.request(method, address, content=content, headers=headers)
         try:
