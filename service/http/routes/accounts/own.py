@@ -185,12 +185,15 @@ async def change_password(call: OfAccount, given: models.PasswordChange) -> Resp
     parts = call.parts
     await _check_password(call, given.old)
     password_hash = await parts.accounts.passwords.hashed(given.new)
-    await parts.in_thread(
+    changed = await parts.in_thread(
         parts.catalog.people.set_password,
         call.person.id,
         password_hash,
         keep_session=call.holder.session.id,
+        proved=call.person.password,
     )
+    if not changed:
+        raise WrongLogin("The password is wrong: another was set in this moment.")
     return empty_answer()
 
 
