@@ -19,11 +19,11 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 from starlette.routing import Match, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.auth.given_keys import given_keys
 from service.auth.principal import Caller, Permission, key_id
-from service.errors import AdminOnly, Forbidden, InvalidParameter, NotFound, TimedOut
+from service.errors import AdminOnly, Forbidden, InvalidParameter, NotFound, ServiceUnavailable, TimedOut
 from service.http.authorization import (
     SESSION,
     Realm,
@@ -59,7 +59,8 @@ from storage.catalog.people.records import Person, Standing
 from storage.catalog.tenants.records import Organisation
 
 SLOW_SECONDS = 0.3
-"""After a longer time the key is checked again before it gets the answer: it may have been revoked."""
+"""After a longer time the key is checked again, before a body counts and before an answer: it may have been
+revoked."""
 _OF_CHANGES = frozenset({Permission.MASTER, Permission.EDITS})
 """Permissions of routes that have changed something by the time of their answer."""
 _ADDRESSES = frozenset({"project_id", "organization_id"})
@@ -221,6 +222,9 @@ class RuledRoute(APIRoute):
             # Routes match the decoded path, but a slash that is part of a name is no separator.
             raise NotFound
         call = await self._admitted(request)
+        if request.method not in ("GET", "HEAD"):
+            request = Request(request.scope, self._rechecking(call))
+            call = call._replace(request=request)
         request.scope[_CALL] = call
         if self._before is not None:
             self._before(call)
@@ -261,6 +265,21 @@ class RuledRoute(APIRoute):
                 # Whether the body or the query was slow: the key may have been revoked or changed since.
                 check_same(call.caller, await self.rule.admit(call.parts, request))
             return spending.response
+
+    def _rechecking(self, call: AnyCall) -> Receive:
+        """The request's ``receive``, which admits the caller again at the end of a body that took long: their
+        right may have ended meanwhile, and who sends the last byte of what they began before must change
+        nothing. Raises ApiError then."""
+        receive, began = call.request.receive, time.monotonic()
+
+        async def receive_rechecked() -> Message:
+            message = await receive()
+            ends = message["type"] == "http.request" and not message.get("more_body", False)
+            if ends and time.monotonic() - began > SLOW_SECONDS:
+                _check_unchanged(call, await self._admitted(call.request))
+            return message
+
+        return receive_rechecked
 
     async def _admitted(self, request: Request) -> AnyCall:
         """The call, once the caller is admitted. Raises ApiError."""
@@ -317,6 +336,14 @@ def _answering(handle: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
         await response(scope, receive, send)
 
     return app
+
+
+def _check_unchanged(before: AnyCall, now: AnyCall) -> None:
+    """Raises ServiceUnavailable where the rights of the caller, or their account, have changed."""
+    if isinstance(before, ProjectCall) and isinstance(now, ProjectCall):
+        check_same(before.caller, now.caller)
+    elif isinstance(before, OrganisationCall | AccountCall) and before.holder != getattr(now, "holder", None):
+        raise ServiceUnavailable("The account was changed while the request was read. Send it again.")
 
 
 async def _for_organisation(parts: Parts, request: Request) -> OrganisationCall:

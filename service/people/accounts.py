@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 
 from service.auth.principal import Caller, Tenants, caller_in_role, unknown_project
-from service.errors import CodeRequired, InvalidKey, NotFound, NotLoggedIn, WrongLogin
+from service.errors import CodeRequired, Conflict, InvalidKey, NotFound, NotLoggedIn, WrongLogin
 from service.limits.attempts import Attempts, AttemptsOf
 from service.people.audit import Audit, actor_of, entries_of
 from service.people.known_sessions import Holder, KnownSessions
@@ -195,16 +195,24 @@ class Accounts:
 
     @contextlib.asynccontextmanager
     async def attempt(self, counted: list[AttemptsOf]) -> AsyncIterator[None]:
-        """A context in which an attempt is made: it fails where WrongLogin is raised. Raises RateLimited."""
+        """A context in which an attempt is made: it fails where WrongLogin or Conflict is raised.
+
+        Raises RateLimited.
+        """
         self._attempts.begin(counted)
         try:
             yield
-        except WrongLogin:
+        except (WrongLogin, Conflict):
             raise
         except BaseException:
             self._attempts.succeed(counted)
             raise
         self._attempts.succeed(counted)
+
+    def taking_address(self, whose: str, visit: Visit) -> contextlib.AbstractAsyncContextManager[None]:
+        """A context in which somebody chooses an e-mail address. One that is taken is a failed attempt, so
+        that few can be tried out. ``whose``: the id of the person or invitation. Raises RateLimited."""
+        return self.attempt([self.of_address(visit), _of_account("address", whose)])
 
     async def check_password(self, person: Person, password: str, visit: Visit) -> None:
         """Raises WrongLogin where it is not the person's, and RateLimited after many such attempts."""
@@ -235,7 +243,8 @@ class Accounts:
     def _mail_link(self, email: str) -> None:
         try:
             person = self.catalog.people.by_email(email)
-            if person is not None:
+            # Who has no password logs in with the provider alone, which may let them in no more.
+            if person is not None and person.password:
                 mail_password_link(self.settings, self.catalog, person, self.clock())
         except Exception:
             _log.exception("A link to set a password could not be mailed.")

@@ -99,7 +99,7 @@ async def join(
 ) -> Begun | None:
     """Accept an invitation: as the person who is logged in, or else as a new one, for whom a session begins.
 
-    Raises Gone, InvalidParameter, Conflict.
+    Raises Gone, InvalidParameter, Conflict, RateLimited.
     """
     invitation = await invitation_of(accounts, token)
     standing = None if visit.session is None else visit.session.standing
@@ -111,11 +111,12 @@ async def join(
     address = invitation.email if email is None and invitation.email else checked_address(email or "")
     if invitation.email is not None and address != invitation.email:
         raise InvalidParameter(f"'email' must be {invitation.email}, whom the invitation is for.")
-    if await accounts.in_thread(accounts.catalog.people.by_email, address) is not None:
-        raise Conflict(_TAKEN)
-    password_hash = await accounts.passwords.hashed(password)
-    person = Person(new_id(), address, name.strip(), password_hash, accounts.clock())
-    await accept(accounts, invitation, person, visit, is_new=True)
+    async with accounts.taking_address(invitation.id, visit):
+        if await accounts.in_thread(accounts.catalog.people.by_email, address) is not None:
+            raise Conflict(_TAKEN)
+        password_hash = await accounts.passwords.hashed(password)
+        person = Person(new_id(), address, name.strip(), password_hash, accounts.clock())
+        await accept(accounts, invitation, person, visit, is_new=True)
     return await accounts.begin(person, visit)
 
 

@@ -10,7 +10,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -127,8 +127,9 @@ class Whole:
     def send(
         self, method: str, address: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        """A request as it is told, with no key and no cookie of its own; bytes go as they are."""
-        content = body if body is None or isinstance(body, bytes) else json.dumps(body)
+        """A request as it is told, with no key and no cookie of its own; bytes go as they are, and so do
+        parts of a body that come one by one."""
+        content = body if body is None or isinstance(body, bytes | AsyncIterator) else json.dumps(body)
         sent = self._http.request(method, address, content=content, headers=headers)
         try:
             return self._loop.run(_awaited(sent))

@@ -139,13 +139,21 @@ class People(Repository):
                 connection.execute(delete(password_links).where(password_links.c.person_id == person_id))
             connection.execute(update(people).where(people.c.id == person_id).values(name=name, email=email))
 
-    def set_password(self, person_id: str, password: str, *, keep_session: str | None = None) -> None:
+    def set_password(
+        self, person_id: str, password: str, *, keep_session: str | None = None, proved: str | None = None
+    ) -> bool:
         """Sets the password's hash, and ends all sessions but one and all links to set a password.
 
-        Raises UnknownPerson.
+        ``proved`` is the hash that the person has proved. False, and nothing changes, where they have another
+        by now. Raises UnknownPerson.
         """
         with self._database.changing(Area.PEOPLE) as connection:
+            _require(connection, person_id)
+            same = people.c.id == person_id, people.c.password == proved
+            if proved is not None and connection.execute(select(people.c.id).where(*same)).first() is None:
+                return False
             set_password(connection, person_id, password, keep_session)
+            return True
 
     def renew_hash(self, person: Person, password: str) -> None:
         """Replaces the hash of an unchanged password by one with other parameters."""

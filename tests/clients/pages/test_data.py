@@ -70,6 +70,14 @@ def test_what_users_sent_is_never_html(visitor: Visitor) -> None:
     assert alerts == []
 
 
+def test_properties_may_be_called_as_what_objects_have(visitor: Visitor) -> None:
+    for event in ({"constructor": "mine", "toString": 1}, {"plan": "free"}):
+        visitor.served.record(visitor.project, "odd", event)
+    page = visitor.open("data", "odd")
+    page.get_by_role("cell", name="mine").wait_for()
+    page.get_by_role("cell", name="free").wait_for()
+
+
 def test_events_are_seen_as_they_arrive(shop: Visitor) -> None:
     page = shop.open("live", "visits")
     page.get_by_text("Listening").wait_for()

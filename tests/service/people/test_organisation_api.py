@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from service.people.accounts import ATTEMPTS_PER_ACCOUNT
 from storage.catalog.people.records import Role
 from tests.service.people.browsers import Browser, person
 from tests.service.people.test_administration import owner_elsewhere
@@ -188,6 +189,13 @@ class TestOwnAccount:
         for fault in ({"email": "nobody"}, {"name": " "}):
             assert owner.send("PUT", "/account", {**self.BODY, **fault}).status_code == 400
         assert owner.send("GET", "/account").json()["person"]["name"] == "Ann"
+
+    def test_nobody_tries_out_whose_addresses_are_known(self, whole: Whole, owner: Browser) -> None:
+        person(whole, "ben")
+        taken = {**self.BODY, "email": "ben@example.com"}
+        statuses = [owner.send("PUT", "/account", taken).status_code for _ in range(ATTEMPTS_PER_ACCOUNT + 1)]
+        assert statuses == [409] * ATTEMPTS_PER_ACCOUNT + [429]
+        assert Browser(whole).log_in("ann@example.com").status_code == 201, "to log in is not held up"
 
     def test_who_joins_is_named_in_the_audit_log(self, whole: Whole, owner: Browser) -> None:
         person(whole, "ben", Role.VIEWER)

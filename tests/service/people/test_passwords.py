@@ -130,6 +130,14 @@ class TestForgotten:
         self.forget(mailing, "ann@example.com", host="evil.example")
         assert "evil.example" not in mails[0].as_string()
 
+    def test_no_link_goes_around_the_provider_of_who_has_no_password(
+        self, mailing: Whole, mails: list[Any]
+    ) -> None:
+        ann = person(mailing, "ann", owner=True)
+        mailing.catalog.identities.link("https://login.example", "a-1", ann.id)
+        assert self.forget(mailing, "ann@example.com").status_code == 202
+        assert not mails
+
     def test_nobody_is_flooded(self, mailing: Whole, mails: list[Any]) -> None:
         person(mailing, "ann", owner=True)
         for email in ("ann@example.com", "nobody@example.com"):

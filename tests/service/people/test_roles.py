@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from service.auth.principal import Permission
+from service.people.accounts import ATTEMPTS_PER_ACCOUNT
 from storage.catalog.catalog import Catalog
 from storage.catalog.people.records import Role
 from tests.service.people.browsers import Browser, invited, person
@@ -53,6 +56,65 @@ def owner(whole: Whole) -> Browser:
     whole.record(whole.project, "purchases", [{"price": 1}])
     whole.told(whole.project, "PUT", "queries/saved/q", SAVED)
     return person(whole, "ann", owner=True)
+
+
+class TestRightsThatEndWhileABodyComes:
+    """Who was admitted, and sends the end of the body once they are removed, has changed nothing."""
+
+    CALLS = (
+        ("POST", "/account/organisations/{org}/invitations", {"owner": True}),
+        ("POST", "/3.0/organizations/{org}/projects", {"name": "Late"}),
+        ("POST", "/3.0/projects/{project}/keys", {"name": "late", "permitted": ["queries"]}),
+        ("POST", "/3.0/projects/{project}/own-keys/renew", {"kinds": ["read"]}),
+        ("PUT", "/3.0/projects/{project}/queries/saved/late", SAVED),
+        ("PUT", "/projects/{project}/dashboards/late", DASHBOARD),
+        ("POST", "/3.0/projects/{project}/imports", {"price": 1}),
+    )
+
+    @pytest.fixture(autouse=True)
+    def _all_bodies_are_slow(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("service.http.routing.SLOW_SECONDS", 0.0)
+
+    def send(self, browser: Browser, call: tuple[str, str, Any], between: Callable[[], object]) -> Any:
+        method, path, body = call
+        whole, text = browser.whole, json.dumps(body).encode()
+        address = path.format(org=whole.project.organisation_id, project=whole.project.id)
+
+        async def parts() -> AsyncIterator[bytes]:
+            yield text[:1]
+            between()
+            yield text[1:]
+
+        return browser.send(method, address, parts())
+
+    @pytest.mark.parametrize("call", CALLS, ids=[path for _, path, _ in CALLS])
+    def test_of_who_is_removed(self, whole: Whole, owner: Browser, call: tuple[str, str, Any]) -> None:
+        ben = person(whole, "ben", owner=True)
+        removed, organisation = ben.id, whole.project.organisation_id
+        reply = self.send(ben, call, lambda: whole.catalog.people.leave(organisation, removed))
+        assert (reply.status_code, reply.json()["error_code"]) == (401, "NotLoggedInError")
+        assert not whole.catalog.invitations.of_organisation(organisation)
+        assert [one.name for one in whole.catalog.projects.of_organisation(organisation)] == [
+            whole.project.name
+        ]
+        assert not whole.told(whole.project, "GET", "keys")
+        assert [one["query_name"] for one in whole.told(whole.project, "GET", "queries/saved")] == ["q"]
+        assert not whole.told(whole.project, "GET", "imports")["imports"]
+
+    @pytest.mark.parametrize("call", CALLS[2:5], ids=[path for _, path, _ in CALLS[2:5]])
+    def test_of_who_may_only_look_by_now(
+        self, whole: Whole, owner: Browser, call: tuple[str, str, Any]
+    ) -> None:
+        ben = person(whole, "ben", Role.OWNER)
+        given, changed = {whole.project.id: Role.VIEWER}, ben.id
+        place = whole.catalog.people.place
+        organisation = whole.project.organisation_id
+        reply = self.send(ben, call, lambda: place(organisation, changed, is_owner=False, given=given))
+        assert reply.status_code == 403, reply.text
+
+    def test_who_keeps_them_is_answered(self, whole: Whole, owner: Browser) -> None:
+        for call in self.CALLS:
+            assert self.send(owner, call, lambda: None).status_code in (200, 201), call
 
 
 class TestWhatEachMayDo:
@@ -245,6 +307,12 @@ class TestInvitations:
         reply = eve.join(token, "ann")
         assert reply.status_code == 409 and not eve.cookie
         assert Browser(whole).log_in("ann@example.com").status_code == 201
+
+    def test_nobody_tries_out_addresses_with_one(self, whole: Whole, owner: Browser) -> None:
+        token = invited(whole)
+        statuses = [Browser(whole).join(token, "ann").status_code for _ in range(ATTEMPTS_PER_ACCOUNT + 1)]
+        assert statuses == [409] * ATTEMPTS_PER_ACCOUNT + [429]
+        assert Browser(whole).join(invited(whole), "ben").status_code == 201, "others are not held up"
 
     def test_who_is_logged_in_accepts_it_for_themselves(self, whole: Whole, owner: Browser) -> None:
         ben = person(whole, "ben", Role.VIEWER)

@@ -267,6 +267,19 @@ class TestSessions:
             catalog.password_links.person_of("link")
         assert catalog.sessions.end_all("ann") == 1
 
+    def test_a_password_is_replaced_by_who_has_proved_the_present_one(
+        self, catalog: Catalog, project: Project
+    ) -> None:
+        """A link may have set another between the check of the old one and the change."""
+        add(catalog, project, "ann", is_owner=True)
+        begin(catalog, session("s", "ann"))
+        assert catalog.people.set_password("ann", "by link", proved="hash")
+        begin(catalog, session("s", "ann"))
+        assert not catalog.people.set_password("ann", "late", keep_session="s", proved="hash")
+        found = catalog.people.find("ann")
+        assert found is not None and found.password == "by link"
+        assert [one.id for one in catalog.sessions.of_person("ann")] == ["s"]
+
     def test_who_is_removed_has_none(self, catalog: Catalog, project: Project) -> None:
         add(catalog, project, "ann", is_owner=True)
         add(catalog, project, "ben")

@@ -158,12 +158,13 @@ async def rename(call: OfAccount, given: models.OwnChange) -> Response:
     parts, person = call.parts, call.person
     address = checked_address(given.email)
     await _check_password(call, given.password)
-    try:
-        await parts.in_thread(parts.catalog.people.rename, person.id, given.name.strip(), address)
-    except DuplicatePerson as error:
-        raise Conflict(str(error)) from None
-    except InvalidName as error:
-        raise InvalidParameter(f"'name': {error}") from None
+    async with parts.accounts.taking_address(person.id, await visit_of(parts, call.request)):
+        try:
+            await parts.in_thread(parts.catalog.people.rename, person.id, given.name.strip(), address)
+        except DuplicatePerson as error:
+            raise Conflict(str(error)) from None
+        except InvalidName as error:
+            raise InvalidParameter(f"'name': {error}") from None
     audit_details(call.request, name=given.name.strip(), email=address)
     standing = await parts.in_thread(parts.catalog.people.standing, person.id)
     return json_answer(await account_json(parts, replace(call.holder, standing=standing)))
@@ -184,12 +185,15 @@ async def change_password(call: OfAccount, given: models.PasswordChange) -> Resp
     parts = call.parts
     await _check_password(call, given.old)
     password_hash = await parts.accounts.passwords.hashed(given.new)
-    await parts.in_thread(
+    changed = await parts.in_thread(
         parts.catalog.people.set_password,
         call.person.id,
         password_hash,
         keep_session=call.holder.session.id,
+        proved=call.person.password,
     )
+    if not changed:
+        raise WrongLogin("The password is wrong: another was set in this moment.")
     return empty_answer()
 
 

@@ -8,9 +8,13 @@ export interface PathValue {
 
 const SHOWN_MAX = 40;
 
+/** Undefined where the event has none. Clients name their properties: one may be called `constructor`. */
 export function valueAt(event: StoredEvent, path: string): unknown {
   let value: unknown = event;
-  for (const part of path.split(".")) value = (value as Record<string, unknown> | null | undefined)?.[part];
+  for (const part of path.split(".")) {
+    const has = typeof value === "object" && value !== null && Object.hasOwn(value, part);
+    value = has ? (value as Record<string, unknown>)[part] : undefined;
+  }
   return value;
 }
 
