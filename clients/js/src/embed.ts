@@ -96,9 +96,13 @@ const OPERANDS: Record<string, (value: unknown) => boolean> = {
   not_contains: (value) => scalar(value) && value !== null,
   within: (value) => typeof value === "object" && !scalar(value) && !Array.isArray(value),
   regex: text,
+  in_group: scalar,
 };
 
-/** What is wrong with a list of filters; undefined where nothing is. The pattern of a regex is not judged. */
+/**
+ * What is wrong with a list of filters; undefined where nothing is. The pattern of a regex and the classes of
+ * `in_group` are not judged.
+ */
 function fault(filters: unknown): string | undefined {
   if (!Array.isArray(filters)) return "filters must be a list of filters";
   for (const filter of filters) {

@@ -177,7 +177,8 @@ def _filters(filters: Iterable[Any] | None) -> list[Any] | None:
 
 
 def _check_filters(filters: Any) -> None:
-    """Raises ValueError for what a server would not take; the pattern of a regex is not judged."""
+    """Raises ValueError for what a server would not take; the pattern of a regex and the classes of
+    ``in_group`` are not judged."""
     if not isinstance(filters, list):
         raise ValueError(f"filters must be a list of filters, not {filters!r}")
     for one in filters:
@@ -218,6 +219,7 @@ _OPERANDS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("contains", "not_contains"), lambda value: _is_scalar(value) and value is not None),
     "within": lambda value: isinstance(value, dict),
     "regex": lambda value: isinstance(value, str),
+    "in_group": _is_scalar,
 }
 """What each operator of a filter compares with."""
 
