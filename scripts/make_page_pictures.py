@@ -68,7 +68,6 @@ PAGES: dict[str, str] = {
     "dashboard-editor": "dashboards/sales?edit=1",
     "data": "data",
     "collection": "data/purchases",
-    "properties": "data/purchases?view=properties",
     "live": "live/purchases",
     "import": "import",
     "exports": "exports",
@@ -84,7 +83,7 @@ OWN = {name: f"/app/{name}" for name in ("account", "people", "projects", "serve
 """The pages of a person."""
 ENTRY = {"login": "/login", "join": "/join", "reset": "/reset"}
 """The pages without a session."""
-IN_DOCS = ("start", "explore", "dashboard", "dashboard-editor", "properties", "settings-usage", "people")
+IN_DOCS = ("start", "explore", "dashboard", "dashboard-editor", "collection", "settings-usage", "people")
 STATES = ("full", "empty", "loading", "error", "long")
 
 

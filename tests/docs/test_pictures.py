@@ -48,7 +48,8 @@ def script() -> ModuleType:
 def test_every_picture_is_there_shown_and_described() -> None:
     shown = [Shown(page) for page in PAGES]
     files = set().union(*(one.files for one in shown))
-    assert files == set(IMAGES.iterdir()), "run: python -P scripts/make_pictures.py"
+    stored = {path for path in IMAGES.rglob("*") if path.is_file()}
+    assert files == stored, "run: python -P scripts/make_pictures.py, and scripts/make_page_pictures.py"
     assert all(text for one in shown for text in one.texts)
 
 

@@ -204,8 +204,8 @@ function drawDial(pen: Pen, description: Description, dial: Dial, written: strin
   );
 }
 
-/** The least and the greatest value below the ends of the ring. */
-function ends(pen: Pen, description: Description, dial: Dial, box: Box): string {
+/** The least and the greatest value below the ends of the ring, and the width between them. */
+function ends(pen: Pen, description: Description, dial: Dial, box: Box) {
   const { min, max } = description.gauge!;
   const middle = dial.radius - dial.width / 2;
   const across = Math.sin(OPEN) * middle;
@@ -213,10 +213,11 @@ function ends(pen: Pen, description: Description, dial: Dial, box: Box): string 
   const style = { anchor: "middle", fill: "muted", max: Math.min(across * 2, box.width / 2) - 8 } as const;
   const [low, high] = pen.writer.ticks([min, max], description.y?.format);
   const [left, right] = [low, high].map((text) => pen.measure(text, SIZE, false) / 2);
-  return (
+  const svg =
     pen.text(Math.max(dial.cx - across, box.x + left), y, low, style) +
-    pen.text(Math.min(dial.cx + across, box.x + box.width - right), y, high, style)
-  );
+    pen.text(Math.min(dial.cx + across, box.x + box.width - right), y, high, style);
+  const wide = Math.max(left, right);
+  return { svg, y, between: 2 * Math.min(across, box.width / 2 - wide) - 2 * wide - 8 };
 }
 
 /** Half a ring, filled as far as the value goes. */
@@ -235,7 +236,9 @@ export function gauge(pen: Pen, description: Description, box: Box): Marks {
   svg += pen.text(dial.cx, y, text, { anchor: "middle", size, bold: true });
   let under = target === undefined ? "" : `${pen.words.target} ${pen.writer.full(target, format)}`;
   if (start && description.x) under = pen.writer.moment(Date.parse(start), description.x.interval ?? null);
-  if (under)
+  const below = ends(pen, description, dial, box);
+  // In a small dial it stands between the texts at the ends, or not at all.
+  if (under && (y + 34 < below.y || pen.measure(under, 11, false) < below.between))
     svg += pen.text(dial.cx, y + 21, under, { anchor: "middle", fill: "muted", size: 11, max: inside });
-  return { ...NONE, svg: svg + ends(pen, description, dial, box) };
+  return { ...NONE, svg: svg + below.svg };
 }

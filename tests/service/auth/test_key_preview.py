@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,21 @@ UNSHRUNK = [phase for phase in Phase if phase not in (Phase.shrink, Phase.explai
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     """Three collections, some of whose properties only some regions have; saved queries and a dataset."""
     whole = Whole(Path(tmp_path_factory.mktemp("preview")) / "data")
+    now = datetime.now(UTC)
     for collection in ("orders", "visits", "secrets"):
         whole.record(
             whole.project,
             collection,
             [
-                {"n": at, **({"region": region} if region else {}), f"only_{region}": {"x": at}}
+                {
+                    "n": at,
+                    **({"region": region} if region else {}),
+                    f"only_{region}": {"x": at},
+                    # Of events of one time any may be among the newest.
+                    "keen": {"timestamp": (now - timedelta(minutes=10 * at + number)).isoformat()},
+                }
                 for at in range(4)
-                for region in (REGIONS if collection != "secrets" else ["us"])
+                for number, region in enumerate(REGIONS if collection != "secrets" else ["us"])
             ],
         )
     whole.flush()

@@ -31,7 +31,9 @@ def body_of(operation: Operation) -> dict[str, Any] | None:
     return None if body is None else body["content"]["application/json"]["schema"]
 
 
-WITH_BODY = [one for one in KEYED if body_of(one) is not None]
+TAKES_FILES = "/3.0/projects/{project_id}/imports"
+"""Its body is a file, which may be no JSON."""
+WITH_BODY = [one for one in KEYED if body_of(one) is not None and one.path != TAKES_FILES]
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,8 @@ def names(served: Served) -> dict[str, str]:
 
 
 def best(operation: Operation) -> Example:
-    """An example that succeeds, for its key and its path."""
-    return next(one for one in operation.examples if one.status < 400)
+    """An example that succeeds, for its key and its path; where none can, another."""
+    return min(operation.examples, key=lambda one: one.status >= 400)
 
 
 def path_of(operation: Operation, names: Mapping[str, str], **odd: str) -> str:

@@ -87,12 +87,15 @@ class TestLogIn:
     def test_an_unknown_address_costs_as_much_work(self, whole: Whole) -> None:
         """The same hash is computed: whoever measures learns nothing. Only a gross difference fails here."""
         person(whole, "ann", owner=True)
-        took = {}
-        for email in ("warm@example.com", "ann@example.com", "nobody@example.com"):
-            began = time.process_time()
-            Browser(whole).log_in(email, "wrong password")
-            took[email] = time.process_time() - began
-        assert took["nobody@example.com"] > took["ann@example.com"] / 3
+        took: dict[str, list[float]] = {"ann@example.com": [], "nobody@example.com": []}
+        Browser(whole).log_in("warm@example.com", "wrong password")
+        for _ in range(3):
+            for email, found in took.items():
+                began = time.process_time()
+                Browser(whole).log_in(email, "wrong password")
+                found.append(time.process_time() - began)
+        # The least of each: other threads of the process may have worked meanwhile.
+        assert min(took["nobody@example.com"]) > min(took["ann@example.com"]) / 3
 
     def test_what_is_no_log_in_is_told_so(self, whole: Whole) -> None:
         for body in ({}, {"email": "a@b"}, {"email": "a@b", "password": PASSWORD, "key": "k"}, {"key": "k"}):

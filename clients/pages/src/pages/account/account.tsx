@@ -16,11 +16,19 @@ export function AccountPage({ session, say, renew }: OwnProps) {
     <div class="narrow">
       <h1>Your account</h1>
       <section class="card part" aria-label="Who you are">
-        <OwnForm key={person.email + person.name} person={person} done={async () => {
+        {person.password && <OwnForm key={person.email + person.name} person={person} done={async () => {
           await renew();
           say("Your account is changed.");
-        }} />
+        }} />}
         <dl>
+          {!person.password && (
+            <>
+              <dt>Name</dt>
+              <dd>{person.name}</dd>
+              <dt>Address</dt>
+              <dd>{person.email}</dd>
+            </>
+          )}
           <dt>Belongs to</dt>
           <dd>{session.organisations.map(({ name, owner }) => (owner ? `${name} (owner)` : name)).join(", ")}</dd>
         </dl>
