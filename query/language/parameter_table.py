@@ -322,7 +322,7 @@ TABLE = (
     Parameter(
         "max_age",
         {"type": "integer", "minimum": 0, "maximum": MAX_AGE_SECONDS_MAX},
-        "How old the answer may be, in seconds; absent: the answer is computed for this request.",
+        "How old the answer may be, in seconds; absent: it is as of this request.",
     ),
 )
 
