@@ -165,13 +165,19 @@ def _what_next(project: Project, settings: Settings, access_key: str) -> str:
     api = f"{url}/3.0/projects/{project.id}/queries"
     question = "event_collection=purchases&timeframe=this_30_days&group_by=geo.country"
     return f"""
+See it in the server's pages, with the server running (acumen serve, or make serve):
+
+  {url}/app/
+
+The first start of the server printed a one-time link that lets you in (`acumen people first-link` prints
+another). Once there are people, an owner invites you, or `acumen people invite EMAIL` prints a link.
+
 Project     {project.id}  ({project.name})
 Master key  {project.master_key}
 Write key   {project.write_key}
 Read key    {project.read_key}
 
-With the server running (acumen serve, or make serve), see its dashboards in a browser. Whoever has these
-addresses sees the dashboards and nothing else:
+Its dashboards alone, without log-in: whoever has these addresses sees the dashboards and nothing else:
 
 {pages}
 

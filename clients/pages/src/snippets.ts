@@ -6,6 +6,24 @@ const server = () => location.origin;
 /** Within single quotes of a shell. */
 const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 
+/** Where the result of a saved query is. */
+export function resultAddress(project: string, name: string): string {
+  return `${server()}/3.0/projects/${project}/queries/saved/${encodeURIComponent(name)}/result`;
+}
+
+/** What a key may do, each as a command. */
+export function keySnippets(project: string, key: string, permitted: string[], of: { collection: string; saved: string }) {
+  const header = `-H ${quoted(`Authorization: ${key}`)}`;
+  const count = `${server()}/3.0/projects/${project}/queries/count?event_collection=${encodeURIComponent(of.collection)}&timeframe=this_7_days`;
+  const found: Record<string, string> = {};
+  if (permitted.includes("queries")) found["Ask a question"] = `curl ${quoted(count)} \\\n  ${header}`;
+  if (permitted.includes("saved_queries") || permitted.includes("cached_queries")) {
+    found["Read a saved query"] = `curl ${quoted(resultAddress(project, of.saved))} \\\n  ${header}`;
+  }
+  if (permitted.includes("writes")) found["Send an event"] = sendSnippets(project, key, of.collection, { example: true }).curl;
+  return found;
+}
+
 /** JSON as Python writes it. */
 function python(value: unknown): string {
   if (value === null) return "None";

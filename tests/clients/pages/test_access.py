@@ -102,7 +102,7 @@ def test_dialogs_and_lists_are_accessible_too(visitor: Visitor) -> None:
     page.get_by_role("button", name="Make a link").click()
     page.get_by_role("list", name="Links that work").wait_for()
     page.get_by_text("Options", exact=True).click()
-    page.get_by_role("button", name="+ Condition").click()
+    page.get_by_role("button", name="+ Filter").click()
     assert serious(page) == []
     page.keyboard.press("Escape")
     page = settled(visitor, "editor")

@@ -53,6 +53,13 @@ def test_values_of_any_type_name_an_actor(visitor: Visitor) -> None:
     page = timeline(visitor, "who", 8)
     page.get_by_role("heading", name="No event of this actor").wait_for()
     page.get_by_text("One collection has the property, and none this value.").wait_for()
+    assert page.get_by_role("region", name="Summary").count() == 0
+    page.get_by_text("It may be stored as a text, in quotes.").wait_for()
+    page = timeline(visitor, "who", "8")
+    page.get_by_text("It may be stored as a number.").wait_for()
+    page = timeline(visitor, "who", "ann")
+    page.get_by_role("heading", name="No event of this actor").wait_for()
+    assert page.get_by_text("It may be stored").count() == 0
     page = timeline(visitor, "whom", 8)
     page.get_by_text("No collection has the property whom.").wait_for()
 

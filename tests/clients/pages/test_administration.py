@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -27,6 +28,9 @@ def choose(page: Any, label: str, value: str) -> None:
 
 def fill_german_key(page: Any) -> None:
     page.get_by_label("Name", exact=True).fill("German customers")
+    assert page.get_by_role("checkbox", checked=True).count() == 0
+    page.get_by_label("Ask questions, and extract events").check()
+    page.get_by_label("Read names and types").check()
     page.get_by_role("button", name="+ Filter").click()
     choose(page, "Property to filter by", "country")
     choose(page, "Value", "DE")
@@ -52,10 +56,34 @@ class TestKeys:
         page.get_by_text("This is the key").wait_for()
         [made] = keys_of(shop)
         assert made["key"] in page.locator("main").inner_text()
+        command = page.get_by_label("Ask a question", exact=True).last.inner_text()
+        assert f"-H 'Authorization: {made['key']}'" in command
+        address = re.search(r"curl '(\S+)'", command)
+        assert address
+        path = address[1].removeprefix(shop.served.url)
+        assert shop.served.request("GET", path, key=made["key"]).status == 200
         assert made["options"]["queries"] == {"filters": IN_GERMANY}
         page.get_by_role("link", name="Done").click()
         page.get_by_role("link", name="German customers").wait_for()
+        page.get_by_text("only events for which country is DE").wait_for()
         assert made["key"] not in page.content()
+
+    def test_a_key_for_saved_queries_sees_their_results_alone(self, shop: Visitor) -> None:
+        shop.save("orders", "Orders", analysis_type="count", event_collection="purchases", timeframe="today")
+        page = settings(shop, "keys", "new")
+        page.get_by_label("Name", exact=True).fill("Results")
+        page.get_by_role("button", name="Make the key").click()
+        page.get_by_text("Choose what the key may do.").wait_for()
+        page.get_by_label("Read results of saved queries that are computed").check()
+        page.get_by_label("Which saved queries that are computed").wait_for()
+        assert page.get_by_label("Which saved queries that are kept").count() == 0
+        page.get_by_role("button", name="Preview").click()
+        page.get_by_text("It sees the results of the saved queries: orders").wait_for()
+        assert page.get_by_text("sees nothing of it").count() == 0
+        page.get_by_role("button", name="Make the key").click()
+        command = page.get_by_label("Read a saved query", exact=True).last
+        command.wait_for()
+        assert "/queries/saved/orders/result" in command.inner_text()
 
     def test_a_key_is_changed_revoked_restored_and_deleted(self, shop: Visitor) -> None:
         made = shop.manage(
@@ -106,6 +134,7 @@ class TestKeys:
         page.get_by_role("button", name="Make the key").click()
         page.locator("#origins-fault").get_by_text("'options.embed.origins'").wait_for()
         shop.forget("400")
+        page.get_by_label("Ask questions, and extract events").check()
         page.get_by_role("button", name="+ Filter").click()
         page.get_by_role("button", name="Make the key").click()
         page.get_by_text("Finish each filter, or remove it").wait_for()

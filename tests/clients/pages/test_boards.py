@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.clients.pages.conftest import Visitor, dismissing
+from tests.clients.pages.conftest import Visiting, Visitor, dismissing
 from tests.support.browser import PATIENCE_SECONDS
 
 PATIENCE = PATIENCE_SECONDS * 1000
@@ -25,6 +25,25 @@ def board(shop: Visitor) -> Visitor:
     document = {"title": "Sales", "version": "x", "widgets": WIDGETS}
     shop.manage("PUT", f"/projects/{shop.project.id}/dashboards/sales", document)
     return shop
+
+
+def test_viewers_may_change_what_the_document_says_and_editors_are_told_that_they_may_more(
+    board: Visitor, visiting: Visiting
+) -> None:
+    question = {"analysis_type": "count", "event_collection": "purchases", "timeframe": "this_7_days"}
+    widgets = [{"query": {**question, "interval": "daily"}}]
+    document = {"title": "Sales", "widgets": widgets, "layout": {"controls": {"timeframe": True}}}
+    board.manage("PUT", f"/projects/{board.project.id}/dashboards/sales", document)
+    page = board.open("dashboards", "sales")
+    page.get_by_role("combobox", name="Interval", exact=True).wait_for()
+    page.get_by_text("Viewers can change the timeframe, and not the interval.").wait_for()
+    viewer = visiting()
+    viewer.enter(board.project.read_key)
+    page = viewer.open("dashboards", "sales")
+    viewer.drawn()
+    assert page.get_by_role("combobox", name="Timeframe", exact=True).count() == 1
+    assert page.get_by_role("combobox", name="Interval", exact=True).count() == 0
+    assert page.get_by_text("Viewers can change").count() == 0
 
 
 def edited(board: Visitor) -> Any:

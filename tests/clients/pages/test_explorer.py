@@ -165,6 +165,16 @@ def test_a_saved_query_opens_in_fields(shop: Visitor, query: dict[str, Any]) -> 
     shop.page.locator("acumen-chart").wait_for()
 
 
+def test_the_code_of_a_saved_query_has_the_address_of_its_result(shop: Visitor) -> None:
+    shop.save("orders", "Orders", analysis_type="count", event_collection="purchases", timeframe="today")
+    page = shop.open("saved")
+    page.get_by_role("link", name="Orders").click()
+    page.get_by_role("tab", name="Code").click()
+    address = page.get_by_label("address of the result", exact=True).inner_text().strip()
+    path = address.removeprefix(shop.served.url)
+    assert shop.served.request("GET", path, key=shop.project.read_key).status == 200
+
+
 def test_the_code_gives_the_same_answer(shop: Visitor) -> None:
     page = shop.explore(
         **{

@@ -380,6 +380,7 @@ def test_a_project_is_made_renamed_deleted_and_restored(owner: Visitor, served: 
 
 def test_ones_own_name_and_address_change_with_the_password(owner: Visitor) -> None:
     page = visit(owner, "/app/account")
+    page.get_by_text(f"{owner.project.name} (owner)").wait_for()
     page.get_by_label("Your name").fill("Anna")
     page.get_by_label("Address to log in with").fill("anna@example.com")
     page.get_by_label("Your password").fill("wrong password")

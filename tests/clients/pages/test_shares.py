@@ -128,11 +128,17 @@ def test_options_say_what_a_link_allows(board: Visitor) -> None:
     page.get_by_label("Filters on these properties").fill("country, plan")
     page.get_by_label("Ends").select_option("7")
     page.get_by_label("Sites that may show it in a frame").fill("https://shop.example")
-    page.get_by_role("button", name="+ Condition").click()
-    page.get_by_role("combobox", name="Property", exact=True).fill("price")
+    page.get_by_role("button", name="+ Filter").click()
+    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("alert").filter(has_text="Finish each filter").wait_for()
+    assert shares(board) == []
+    page.get_by_role("combobox", name="Property to filter by").fill("price")
     page.keyboard.press("Enter")
-    page.get_by_label("Operator").select_option("gt")
-    page.get_by_label("Value", exact=True).fill("10")
+    page.get_by_label("Comparison").select_option(label="is above")
+    page.get_by_role("combobox", name="Value", exact=True).click()
+    page.locator(".combo [role=option]", has_text="30").wait_for()
+    page.get_by_role("combobox", name="Value", exact=True).fill("10")
+    page.keyboard.press("Enter")
     page.get_by_role("button", name="Make a link").click()
     page.get_by_text("not used yet").wait_for()
     [share] = shares(board)
@@ -140,6 +146,36 @@ def test_options_say_what_a_link_allows(board: Visitor) -> None:
     assert share["origins"] == ["https://shop.example"]
     assert share["filters"] == [{"property_name": "price", "operator": "gt", "property_value": 10}]
     assert share["expires_at"] is not None
+    line = page.get_by_role("list", name="Links that work").get_by_role("listitem").inner_text()
+    assert "Shows only events for which price is above 10" in line
+    assert "viewers may change the timeframe, the interval, filters on country, plan" in line
+    assert " · ends " in line
+
+
+def test_a_line_of_the_list_says_what_a_plain_link_shows(board: Visitor) -> None:
+    board.manage("POST", f"/projects/{board.project.id}/dashboards/sales/shares", {"name": "All"})
+    board.manage(
+        "POST", f"/projects/{board.project.id}/dashboards/sales/shares", {"name": "None", "viewer": {}}
+    )
+    lines = opened(board).get_by_role("list", name="Links that work").get_by_role("listitem")
+    lines.nth(1).wait_for()
+    nothing, plain = lines.all_inner_texts()
+    assert "Shows all events · viewers may change nothing" in nothing and "has no end" in nothing
+    assert "viewers may change what the dashboard’s controls say" in plain
+
+
+def test_the_buttons_of_a_long_dialog_stay_in_a_low_window(board: Visitor, visiting: Visiting) -> None:
+    visitor = visiting(viewport={"width": 1200, "height": 820})
+    visitor.enter()
+    for name in ("A", "B", "C", "D", "E"):
+        board.manage("POST", f"/projects/{board.project.id}/dashboards/sales/shares", {"name": name})
+    page = opened(visitor)
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_role("list", name="Links that work").wait_for()
+    for name in ("Make a link", "Close"):
+        box = page.get_by_role("button", name=name, exact=True).bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 820
+        page.get_by_role("button", name=name, exact=True).click(trial=True)
 
 
 def test_what_is_wrong_with_an_option_is_said_in_the_dialog(board: Visitor) -> None:

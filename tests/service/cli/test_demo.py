@@ -149,7 +149,9 @@ def test_a_running_server_shows_what_the_command_names(capsys: pytest.CaptureFix
                 assert answer.status_code == 200, answer.text
                 assert answer.json()["metadata"]["display_name"]
         addresses = re.findall(r"http://127\.0\.0\.1:8000(/\S+)[ '\n]", said)
-        assert len(addresses) == len(DASHBOARDS) + 2
+        assert len(addresses) == len(DASHBOARDS) + 3
+        assert addresses[0] == "/app/"
+        assert said.index("/app/") < said.index("first-link") < said.index("Master key") < said.index("curl")
         for address in addresses:
             answer = httpx.get(server.url + address.rstrip("'"))
             assert answer.status_code == 200, answer.text

@@ -31,6 +31,12 @@ export function AccountPage({ session, say, renew }: OwnProps) {
           )}
           <dt>Belongs to</dt>
           <dd>{session.organisations.map(({ name, owner }) => (owner ? `${name} (owner)` : name)).join(", ")}</dd>
+          {session.projects.length > 0 && (
+            <>
+              <dt>Projects</dt>
+              <dd>{session.projects.map(({ name, role }) => `${name} (${role})`).join(", ")}</dd>
+            </>
+          )}
         </dl>
       </section>
       <section class="card part" aria-labelledby="password-title">

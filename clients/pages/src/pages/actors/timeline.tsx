@@ -80,10 +80,12 @@ function Timeline({ actor, zone }: { actor: Actor; zone: string }) {
 }
 
 function Nothing({ actor, of }: { actor: Actor; of: number }) {
-  const other = typeof actor.value === "string" ? "as a number" : "as a text, in quotes";
+  const { value } = actor;
+  const isNumeric = typeof value === "string" && /^\s*-?\d+(\.\d+)?\s*$/.test(value);
+  const hint = isNumeric ? " It may be stored as a number." : typeof value === "string" ? "" : " It may be stored as a text, in quotes.";
   return (
     <Empty title="No event of this actor">
-      {of === 0 ? <p>No collection has the property {actor.property}.</p> : <p>{of === 1 ? "One collection has" : `${of} collections have`} the property, and none this value. It may be stored {other}.</p>}
+      {of === 0 ? <p>No collection has the property {actor.property}.</p> : <p>{of === 1 ? "One collection has" : `${of} collections have`} the property, and none this value.{hint}</p>}
     </Empty>
   );
 }
@@ -93,6 +95,7 @@ function Summary({ actor, known, sum }: { actor: Actor; known: Known; sum: numbe
   const firsts = known.parts.flatMap(({ first }) => first ?? []).sort();
   const lasts = known.parts.flatMap(({ last }) => last ?? []).sort();
   const { parts } = known;
+  if (!parts.length && !known.busy && known.looked === known.of) return null;
   const explore = (event_collection: string) => {
     const question = { analysis_type: "count", event_collection, filters: filtersOf(actor), timeframe: "this_30_days", interval: "daily", timezone: viewersZone() };
     return addressOf({ question, type: "", view: "chart", saved: "" }, to("explore"));

@@ -62,7 +62,10 @@ export function Usage(_: SectionProps) {
   return (
     <>
       <div class="row spread">
-        <p class="lead">What was sent and asked, by days of UTC.</p>
+        <p class="lead">
+          What the server was sent and asked over the network, imports of files among it, by the day of UTC on which it came, whatever
+          times the events say. What the commands <code>acumen import</code> and <code>acumen demo</code> stored is not counted.
+        </p>
         <Choice id="usage-days" label="Timeframe" value={days} choices={SPANS} choose={setDays} />
       </div>
       <DaysChart days={value.days} title="All keys together" />

@@ -5,7 +5,7 @@ import { frameName } from "../../question.ts";
 import { schemaOf } from "../../schema.ts";
 import { Combobox } from "../../ui/combobox.tsx";
 import { Choice } from "../../ui/field.tsx";
-import { allProperties, typed } from "./conditions.tsx";
+import { allProperties, typed } from "./conditions.ts";
 import type { BoardControls } from "./document.ts";
 import type { Json } from "./store.ts";
 

@@ -88,7 +88,7 @@ function Look({ id, document: shown, reload }: { id: string; document: Json; rel
 
 /** The tiles, with when they were asked, and how often they are. */
 function Answers({ document: shown, reload }: { document: Json; reload: () => void }) {
-  const { client, project, to } = useHere();
+  const { client, project, to, mayEdit } = useHere();
   const [board, setBoard] = useState<ChartElement | null>(null);
   const { chosen, close } = useChosen(board);
   const [every, setEvery] = useState(() => localStorage.getItem(REFRESH) ?? "300");
@@ -117,6 +117,9 @@ function Answers({ document: shown, reload }: { document: Json; reload: () => vo
     [client],
   );
   const links = exploreTiles(shown, saved.value ?? [], to);
+  const may = controlsOf(shown);
+  // Who edits it may try any timeframe and interval; for everybody else it is as the document says.
+  const all = mayEdit ? JSON.stringify({ timeframe: true, interval: true, filters: may.filters }) : undefined;
   return (
     <>
       <div class="row spread asked">
@@ -140,7 +143,13 @@ function Answers({ document: shown, reload }: { document: Json; reload: () => vo
         </div>
       </div>
       <Board onReady={ready} project={project.id} token={TOKEN} layout={shown} title=""
-        controls={JSON.stringify({ timeframe: true, interval: true, filters: controlsOf(shown).filters })} />
+        controls={all} />
+      {mayEdit && !(may.timeframe && may.interval) && (
+        <p class="hint">
+          You may edit this dashboard, so you can change timeframe and interval here. Viewers can change{" "}
+          {may.timeframe ? "the timeframe, and not the interval" : may.interval ? "the interval, and not the timeframe" : "neither"}.
+        </p>
+      )}
       {chosen && <BehindPanel {...chosen} close={close} />}
     </>
   );

@@ -2,15 +2,17 @@
 import { useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
 import { useLoaded } from "../../loading.ts";
-import type { Condition } from "../../question.ts";
+import { isWhole, type Condition } from "../../question.ts";
 import { schemaOf } from "../../schema.ts";
 import { call } from "../../session.ts";
 import { CopyButton } from "../../ui/code.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Choice, Field, TextField } from "../../ui/field.tsx";
 import { Loading, Problem } from "../../ui/states.tsx";
-import { shownTime } from "../../zones.ts";
-import { allProperties, ConditionRows, wholeOnes } from "./conditions.tsx";
+import { shownTime, viewersZone } from "../../zones.ts";
+import { Filters } from "../explore/filters.tsx";
+import { conditionsText } from "../explore/operators.ts";
+import { allProperties } from "./conditions.ts";
 import { addressOf } from "./store.ts";
 
 interface Share {
@@ -22,6 +24,9 @@ interface Share {
   created_date: string;
   last_used_on: string | null;
   expires_at: number | null;
+  /** Null: what the dashboard's controls say. */
+  viewer: { timeframe?: boolean | null; interval?: boolean | null; filters?: string[] | null } | null;
+  filters: Record<string, any>[] | null;
 }
 
 const DAY_SECONDS = 86_400;
@@ -89,20 +94,23 @@ const EMPTY: Form = {
 };
 
 function sentOf({ name, may, timeframe, interval, properties, ends, origins, conditions }: Form) {
-  const filters = wholeOnes(conditions);
+  if (!conditions.every(isWhole)) throw new Error("Finish each filter, or remove it: an unfinished one would hide nothing.");
   const chosen = { timeframe, interval, filters: wordsOf(properties) };
   return {
     name: name.trim() || "Link",
     ...(may === "nothing" ? { viewer: {} } : may === "chosen" ? { viewer: chosen } : {}),
     ...(ends ? { expires_at: Math.floor(Date.now() / 1000) + Number(ends) * DAY_SECONDS } : {}),
     ...(wordsOf(origins).length ? { origins: wordsOf(origins) } : {}),
-    ...(filters.length ? { filters } : {}),
+    ...(conditions.length ? { filters: conditions } : {}),
   };
 }
 
 function ShareForm({ form, set }: { form: Form; set: (patch: Partial<Form>) => void }) {
   const { client } = useHere();
-  const schema = useLoaded((signal) => schemaOf(client, signal), [client]);
+  const { value: schema = [] } = useLoaded((signal) => schemaOf(client, signal), [client]);
+  // Values are suggested from the first collection that has the property.
+  const holding = (name: string) => schema.find(({ properties }) => properties.some((one) => one.name === name))?.name ?? "";
+  const context = (name: string) => ({ event_collection: holding(name), timeframe: "", timezone: viewersZone() });
   return (
     <>
       <TextField id="share-name" label="For whom, or where" value={form.name} set={(name) => set({ name })}
@@ -132,11 +140,19 @@ function ShareForm({ form, set }: { form: Form; set: (patch: Partial<Form>) => v
         </Field>
         <TextField id="share-origins" label="Sites that may show it in a frame" value={form.origins} set={(origins) => set({ origins })}
           hint="As https://shop.example; left empty, every site may." />
-        <ConditionRows legend="Show only events for which" properties={allProperties(schema.value ?? [])}
-          conditions={form.conditions} change={(conditions) => set({ conditions })} />
+        <Filters id="share-filter" legend="Show only events for which" draft={context} properties={allProperties(schema)}
+          filters={form.conditions} change={(conditions) => set({ conditions })} error={undefined} />
       </details>
     </>
   );
+}
+
+/** What viewers of a link may change, for people. */
+function mayText(viewer: Share["viewer"]): string {
+  if (!viewer) return "what the dashboard’s controls say";
+  const { timeframe, interval, filters } = viewer;
+  const parts = [timeframe && "the timeframe", interval && "the interval", filters?.length && `filters on ${filters.join(", ")}`];
+  return parts.filter(Boolean).join(", ") || "nothing";
 }
 
 interface LineProps {
@@ -152,14 +168,17 @@ function Line({ share, isNew, path, gone }: LineProps) {
   const revoke = () => call("DELETE", `${path}/${share.id}`).then(gone, setError);
   const { name, link, iframe, expires_at: ends } = share;
   const used = share.last_used_on ? `used ${share.last_used_on}` : "not used yet";
-  const until = ends ? ` · until ${shownTime(new Date(ends * 1000).toISOString())}` : "";
+  const until = ends ? `ends ${shownTime(new Date(ends * 1000).toISOString())}` : "has no end";
   return (
     <li class={isNew ? "new" : undefined}>
       <div class="grow">
         <p class="name">{name}</p>
         <p class="small">
-          {share.made_by} · {shownTime(share.created_date)} · {used}
-          {until}
+          {share.made_by} · {shownTime(share.created_date)} · {used} · {until}
+        </p>
+        <p class="small">
+          Shows {share.filters?.length ? `only events for which ${conditionsText(share.filters)}` : "all events"} · viewers may change{" "}
+          {mayText(share.viewer)}
         </p>
       </div>
       <div class="row">

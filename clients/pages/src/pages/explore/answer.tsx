@@ -6,7 +6,7 @@ import { useHere } from "../../context.ts";
 import type { Loaded } from "../../loading.ts";
 import { saidOf } from "../../question.ts";
 import { go } from "../../router.ts";
-import { askSnippets } from "../../snippets.ts";
+import { askSnippets, resultAddress } from "../../snippets.ts";
 import { Chart, type ChartElement } from "../../ui/charts.tsx";
 import { Code, CopyButton, Snippets } from "../../ui/code.tsx";
 import { Choice } from "../../ui/field.tsx";
@@ -161,6 +161,12 @@ function Views({ asked, at, answer, set }: ViewsProps) {
         <>
           <p class="small">The key is left out: put the project's read key into the variable.</p>
           <Snippets label="Programs that ask this" of={askSnippets(project.id, question!)} />
+          {asked.saved && (
+            <>
+              <p class="small gap">The result of the saved query “{asked.saved}”, as it is saved, is at this address:</p>
+              <Code text={resultAddress(project.id, asked.saved)} what="address of the result" />
+            </>
+          )}
         </>
       )}
       {chosen && <BehindPanel {...chosen} close={close} />}

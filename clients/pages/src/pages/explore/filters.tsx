@@ -16,7 +16,8 @@ const TYPING_MS = 200;
 export type Context = Pick<Draft, "event_collection" | "timeframe" | "timezone">;
 
 interface FiltersProps {
-  draft: Context;
+  /** Where each property has a collection of its own: by property. */
+  draft: Context | ((property: string) => Context);
   filters: Condition[];
   properties: Property[];
   change: (filters: Condition[]) => void;
@@ -39,7 +40,7 @@ export function Filters(props: FiltersProps) {
           id={`${id}-${at}`}
           at={at}
           condition={one}
-          draft={draft}
+          draft={typeof draft === "function" ? draft(one.property_name) : draft}
           properties={properties}
           change={(next) => replace(at, next)}
           remove={() => change(filters.filter((_, index) => index !== at))}

@@ -36,6 +36,20 @@ const ANY = [...IS, ...ORDER, ...TEXT, EXISTS];
 /** Only where a question came with it, as that of the events behind a number does. */
 export const IN_GROUP = plain("in_group", "is in the group");
 
+const ALL = [...ANY, ...Object.values(BY_TYPE).flat(), IN_GROUP];
+
+/** What a condition says, for people. */
+export function conditionText(condition: Record<string, any>): string {
+  const { property_name: name, operator, property_value: value, operands } = condition;
+  if (operator === "or" && Array.isArray(operands)) return operands.map(conditionText).join(" or ");
+  if (operator === "exists") return `${name} ${value === false ? "is not there" : "is there"}`;
+  const label = ALL.find((one) => one.name === operator)?.label ?? String(operator);
+  const said = [value].flat().map((one) => (one !== null && typeof one === "object" ? JSON.stringify(one) : String(one)));
+  return `${name} ${label} ${said.join(", ")}`;
+}
+
+export const conditionsText = (conditions: readonly Record<string, any>[]): string => conditions.map(conditionText).join(" and ");
+
 export function operatorsOf(type: string | undefined): Operator[] {
   return BY_TYPE[type ?? ""] ?? ANY;
 }

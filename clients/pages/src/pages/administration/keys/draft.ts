@@ -78,7 +78,7 @@ const ALL: NamesDraft = { allowed: null, blocked: [] };
 export function newDraft(): KeyDraft {
   return {
     name: "",
-    permitted: ["queries", "schema"],
+    permitted: [],
     filters: [],
     extraction: true,
     savedFilters: [],
@@ -238,7 +238,7 @@ function datasetDrafts(allowed: Record<string, any> | string[]): DatasetDraft[] 
 }
 
 /** Without sections and fields that say nothing. */
-function told(options: Record<string, any>): Record<string, any> {
+export function told(options: Record<string, any>): Record<string, any> {
   const says = ([name, value]: [string, any]) =>
     value !== null && value !== undefined && !(Array.isArray(value) && !value.length && /filters|blocked/.test(name)) &&
     !(name === "extraction" && value === true);
@@ -247,13 +247,4 @@ function told(options: Record<string, any>): Record<string, any> {
     Object.fromEntries(Object.entries(fields ?? {}).filter(says)),
   ]);
   return Object.fromEntries(sections.filter(([, fields]) => Object.keys(fields).length));
-}
-
-/** What a key may do and what narrows it, in a line. */
-export function saidOf({ permitted, options = {} }: KeyDefinition): string {
-  const narrowed = Object.entries(told(options)).map(([section, fields]) =>
-    Object.keys(fields as object).map((field) => `${section.replaceAll("_", " ")}: ${field.replaceAll("_", " ")}`),
-  );
-  const may = permitted.map((one) => one.replaceAll("_", " ")).join(", ") || "nothing";
-  return narrowed.length ? `${may} · narrowed by ${narrowed.flat().join(", ")}` : may;
 }

@@ -22,7 +22,8 @@ export function KeyForm({ draft, set, faults }: KeyFormProps) {
       <TextField id="name" label="Name" value={draft.name} set={(name) => change({ name })} error={faults.name}
         hint="Who or what it is for. People who manage the project see it." autocomplete="off" />
       <Checks legend="What it may do" choices={PERMITTED} chosen={draft.permitted} error={faults.permitted}
-        set={(permitted) => change({ permitted })} />
+        set={(permitted) => change({ permitted })}
+        hint="A saved query is computed each time it is asked for, or its result is kept: the server renews it every so many hours, and answers at once." />
       {may("writes") && <OfWrites draft={draft} change={change} faults={faults} />}
       {(may("queries") || may("schema")) && <OfQueries draft={draft} change={change} faults={faults} />}
       {(may("saved_queries") || may("cached_queries") || may("query_definition")) && (
@@ -46,9 +47,10 @@ interface ChecksProps {
   chosen: string[];
   set: (chosen: string[]) => void;
   error: string | undefined;
+  hint?: string;
 }
 
-function Checks({ legend, choices, chosen, set, error }: ChecksProps) {
+function Checks({ legend, choices, chosen, set, error, hint }: ChecksProps) {
   // In the order of the choices, whatever order they were chosen in.
   const toggle = (name: string, on: boolean) =>
     set(choices.map(([one]) => one).filter((one) => (one === name ? on : chosen.includes(one))));
@@ -61,6 +63,7 @@ function Checks({ legend, choices, chosen, set, error }: ChecksProps) {
           {label}
         </label>
       ))}
+      {hint && <p class="hint">{hint}</p>}
       <p class="fault" role={error ? "alert" : undefined}>
         {error}
       </p>
@@ -112,15 +115,21 @@ function OfSaved({ draft, change, faults }: PartProps) {
   const properties = useProperties();
   const { value = [] } = useLoaded((signal) => client.savedQueries.list({ signal }), [client]);
   const names = value.map(({ query_name }) => query_name);
+  // Definitions are narrowed by both lists.
+  const isOf = (right: string) => [right, "query_definition"].some((one) => draft.permitted.includes(one));
   return (
     <section class="card part" aria-labelledby="of-saved">
       <h3 id="of-saved">Saved queries</h3>
       <Filters id="saved-filter" legend="Results are computed only of events for which" draft={NOWHERE} filters={draft.savedFilters}
         properties={properties} change={(savedFilters) => change({ savedFilters })} error={faults["options.saved_queries.filters"]} />
-      <NameLists id="saved" what="saved queries that are computed each time" names={names} lists={draft.saved}
-        set={(saved) => change({ saved })} faults={[faults["options.saved_queries.allowed"], faults["options.saved_queries.blocked"]]} />
-      <NameLists id="cached" what="saved queries that are kept" names={names} lists={draft.cached}
-        set={(cached) => change({ cached })} faults={[faults["options.cached_queries.allowed"], faults["options.cached_queries.blocked"]]} />
+      {isOf("saved_queries") && (
+        <NameLists id="saved" what="saved queries that are computed each time" names={names} lists={draft.saved}
+          set={(saved) => change({ saved })} faults={[faults["options.saved_queries.allowed"], faults["options.saved_queries.blocked"]]} />
+      )}
+      {isOf("cached_queries") && (
+        <NameLists id="cached" what="saved queries that are kept" names={names} lists={draft.cached}
+          set={(cached) => change({ cached })} faults={[faults["options.cached_queries.allowed"], faults["options.cached_queries.blocked"]]} />
+      )}
     </section>
   );
 }

@@ -3,8 +3,7 @@ import { useState } from "preact/hooks";
 import { useHere } from "../../../context.ts";
 import { useLoaded } from "../../../loading.ts";
 import { go } from "../../../router.ts";
-import { useSubmit } from "../../../submit.ts";
-import { Code } from "../../../ui/code.tsx";
+import { FieldFault, useSubmit } from "../../../submit.ts";
 import { described, Field } from "../../../ui/field.tsx";
 import { Loading, Problem, textOf } from "../../../ui/states.tsx";
 import { Tabs } from "../../../ui/tabs.tsx";
@@ -12,6 +11,7 @@ import { keysOf, manage } from "../api.ts";
 import { definitionOf, draftOf, keyFaults, newDraft, type AccessKey, type KeyDefinition, type KeyDraft } from "./draft.ts";
 import { KeyForm } from "./form.tsx";
 import { KeyActions } from "./key_actions.tsx";
+import { Made } from "./made.tsx";
 import { Preview } from "./preview.tsx";
 
 const WAYS = [
@@ -55,7 +55,11 @@ function Editor({ known, reload }: { known: AccessKey | null; reload: () => void
   const [made, setMade] = useState<AccessKey | null>(null);
   const asked = (): KeyDefinition => (way === "form" && draft ? definitionOf(draft) : readJson(text));
   const { busy, error, submit } = useSubmit(async () => {
-    const saved = await manage<AccessKey>(project, "POST", known ? `keys/${known.key}` : "keys", asked());
+    const definition = asked();
+    if (!known && way === "form" && definition.name && !definition.permitted.length) {
+      throw new FieldFault("permitted", "Choose what the key may do.");
+    }
+    const saved = await manage<AccessKey>(project, "POST", known ? `keys/${known.key}` : "keys", definition);
     say(`“${saved.name}” is ${known ? "changed" : "made"}.`);
     if (known) reload();
     else setMade(saved);
@@ -107,22 +111,6 @@ function Editor({ known, reload }: { known: AccessKey | null; reload: () => void
       <Preview asked={asked} />
       </div>
     </>
-  );
-}
-
-function Made({ made }: { made: AccessKey }) {
-  const { to } = useHere();
-  return (
-    <div class="note" role="status">
-      <h2>{made.name}</h2>
-      <p>This is the key. Give it to the program it is for.</p>
-      <Code text={made.key!} what="the key" />
-      <p class="row gap">
-        <a class="button main" href={to("settings", "keys")}>
-          Done
-        </a>
-      </p>
-    </div>
   );
 }
 

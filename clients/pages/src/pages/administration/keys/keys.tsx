@@ -6,9 +6,10 @@ import { Empty, Loading, Problem } from "../../../ui/states.tsx";
 import { countText, dayText, keysOf, manage, secondsText } from "../api.ts";
 import type { SectionProps } from "../settings.tsx";
 import type { TakenByDay, TakenByKey } from "../usage.tsx";
-import { saidOf, type AccessKey } from "./draft.ts";
+import type { AccessKey } from "./draft.ts";
 import { KeyPage } from "./key_page.tsx";
 import { OwnKeys } from "./own_keys.tsx";
+import { saidOf } from "./words.ts";
 
 /** From how many keys on they can be searched. */
 const MANY = 10;

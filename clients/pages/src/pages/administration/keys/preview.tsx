@@ -61,13 +61,15 @@ export function Preview({ asked }: { asked: () => KeyDefinition }) {
       )}
       {shown && of && (
         <>
-          <Summary shown={shown} permitted={of.permitted} />
-          <ul class="list" aria-label="Collections as the key would see them">
-            {shown.collections.map((one) => (
-              <Collection key={one.name} seen={one} />
-            ))}
-          </ul>
-          {shown.next !== null && (
+          <Summary shown={shown} of={of} />
+          {looksInto(of) && (
+            <ul class="list" aria-label="Collections as the key would see them">
+              {shown.collections.map((one) => (
+                <Collection key={one.name} seen={one} />
+              ))}
+            </ul>
+          )}
+          {looksInto(of) && shown.next !== null && (
             <p>
               <button type="button" disabled={busy} onClick={() => look(shown.next!)}>
                 More collections
@@ -83,16 +85,27 @@ export function Preview({ asked }: { asked: () => KeyDefinition }) {
   );
 }
 
-function Summary({ shown, permitted }: { shown: Shown; permitted: string[] }) {
+/** Whether it asks about collections at all. */
+const looksInto = ({ permitted }: KeyDefinition) => permitted.includes("queries") || permitted.includes("schema");
+
+function Summary({ shown, of }: { shown: Shown; of: KeyDefinition }) {
+  const { permitted } = of;
   const { saved_queries, datasets, more } = shown.readable;
   const lists = [
-    ["Saved queries whose results it could read", saved_queries],
-    ["Cached datasets whose results it could read", datasets],
+    ["It sees the results of the saved queries", saved_queries],
+    ["It sees the results of the cached datasets", datasets],
   ] as const;
+  const writes = permitted.length === 1 && permitted[0] === "writes";
+  const nothing = !saved_queries.length && !datasets.length;
   return (
     <div role="status">
-      {shown.collections.length === 0 && <p class="note">The project has no collections yet.</p>}
-      {permitted.length === 1 && permitted[0] === "writes" && <p class="note">It sends events, and sees nothing.</p>}
+      {!looksInto(of) && !writes && (
+        <p class="note">
+          It asks nothing of the collections themselves{nothing ? ", and there is no result yet that it could see." : "."}
+        </p>
+      )}
+      {looksInto(of) && shown.collections.length === 0 && <p class="note">The project has no collections yet.</p>}
+      {writes && <p class="note">It sends events, and sees nothing.</p>}
       {lists.map(
         ([label, names]) =>
           names.length > 0 && (
