@@ -26,6 +26,8 @@ WRITE_ROUTES = [
 """Answered before the application."""
 OF_QUERIES = {Permission.EXTRACTIONS, Permission.EXPORTS, Permission.TAIL}
 """What a key that may ask questions may do too; embed tokens have each by itself."""
+OF_SHARES = "/tiles/{tile_id}/result"
+"""The end of paths whose rule lets tokens of shares in; keys need the right to ask questions there."""
 READ_KEY = {
     *OF_QUERIES,
     Permission.QUERIES,
@@ -77,6 +79,8 @@ def check(served: Served, project: ServedProject, one: Ruled, key: str, held: se
     body: object = {} if one.method in ("POST", "PUT", "PATCH") else None
     reply = served.request(one.method, path, body, key=key)
     wanted = expected(one.rule, held)
+    if one.path.endswith(OF_SHARES) and wanted is None and Permission.QUERIES not in held:
+        wanted = 403
     if wanted is None:
         return f"{one}: refused, {reply.status}" if reply.status in (401, 403, 500) else None
     if reply.status != wanted:
