@@ -495,6 +495,9 @@ def main() -> None:
     pa.set_memory_pool(pa.system_memory_pool())
     pa.set_cpu_count(1)
     sys.stdout.buffer.write(msgspec.json.encode(_answer()))
+    sys.stdout.buffer.flush()
+    # Arrow's threads may still be starting, and an orderly exit would sometimes abort because of them.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from dataclasses import dataclass, field
 
 from storage.catalog.catalog import Catalog
@@ -13,7 +14,7 @@ from storage.recovery import damage_marker
 
 @dataclass
 class Backlog:
-    """Measures unflushed logs and free disk space, in bytes; used by one thread at a time."""
+    """Measures unflushed logs and free disk space, in bytes; threads take turns."""
 
     catalog: Catalog
     fs: FileSystem
@@ -28,13 +29,16 @@ class Backlog:
     unflushed_bytes: int = 0
     """Bytes in all logs that are not in Parquet files yet, as of the last check."""
     _readers: dict[int, LogReader] = field(default_factory=dict)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    """A check whose task was cancelled still runs in its thread when the session closes."""
 
     def problem(self) -> str | None:
         """Why events must be refused for now, as a text for clients; None if there is room.
 
         Reads a few small files.
         """
-        waiting = self._waiting_bytes()
+        with self._turn:
+            waiting = self._waiting_bytes()
         self.unflushed_bytes = waiting
         self.free_bytes = shutil.disk_usage(self.catalog.folder.root).free
         if self.free_bytes < self.free_bytes_min:
@@ -52,9 +56,10 @@ class Backlog:
         return None
 
     def close(self) -> None:
-        for reader in self._readers.values():
-            reader.close()
-        self._readers.clear()
+        with self._turn:
+            for reader in self._readers.values():
+                reader.close()
+            self._readers.clear()
 
     def _waiting_bytes(self) -> int:
         """Unflushed bytes of all logs; also updates ``damaged_logs`` and ``clock_jumped``."""

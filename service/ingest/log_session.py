@@ -133,7 +133,7 @@ class LogSession:
             yield session
         finally:
             await in_thread(executor, log.close)
-            backlog.close()
+            await in_thread(executor, backlog.close)
             # Waiters of the last group are resolved in the loop's next turn.
             await asyncio.sleep(0)
 

@@ -62,9 +62,7 @@ class AnswerCache:
         if erased(Covered(kept.erasures, ()), sources):
             self._kept.drop(key)
             return None
-        if young or (same and _stands(kept, sources)):
-            return kept
-        return None
+        return kept if young or _stands(kept, sources) else None
 
     def keep(self, key: str, answer: KeptAnswer) -> None:
         """Keep an answer, replacing an older one."""

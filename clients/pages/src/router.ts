@@ -64,6 +64,11 @@ export function followLinks(event: MouseEvent): void {
   go(link.href);
 }
 
+/** A path of these parts, of which all but the first may hold any characters. */
+export function pathOf(first: string, ...parts: string[]): string {
+  return [first, ...parts.map(encodeURIComponent)].join("/");
+}
+
 export function addressOf(project: string, ...parts: string[]): string {
-  return ["/app", project, ...parts].map((part, at) => (at ? encodeURIComponent(part) : part)).join("/");
+  return pathOf("/app", project, ...parts);
 }

@@ -15,6 +15,10 @@ Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=0)]
 Moment = datetime | None
 
+ROW_ID_MAX = 2**62
+"""The largest id of a catalog row that is asked for; SQLite holds none above 2**63 - 1."""
+RowId = Annotated[int, Field(ge=1, le=ROW_ID_MAX)]
+
 
 ABSENT: Any = None
 """The default of a field that answers may leave out; it is never null."""

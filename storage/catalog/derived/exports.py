@@ -1,19 +1,15 @@
-"""Exports: extraction jobs, the claims under which they run, and the files that they make.
-
-A job runs under a claim with a lease, which the claimant keeps extending. Later calls by an earlier claimant
-have no effect.
-"""
+"""Exports: extraction jobs, the claims under which they run, and the files that they make."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, update
 
 from storage.catalog.database.versions import Area
+from storage.catalog.derived.job_queue import JobQueue, check_project
 from storage.catalog.derived.records import ExportFile, ExportJob, ExportState, MailState, NewExport
-from storage.catalog.errors import UnknownProject
 from storage.catalog.repository import Repository
 from storage.catalog.stored.collections import moment
 from storage.catalog.tables import collections, exports, projects
@@ -25,32 +21,8 @@ _COLUMNS = tuple(exports.c)
 _NAMED = select(*_COLUMNS).where(
     exports.c.project_id == bindparam("project"), exports.c.id == bindparam("named")
 )
-_PROJECT = select(projects.c.id).where(projects.c.id == bindparam("project"), projects.c.deleted_us.is_(None))
 _UNENDED = (ExportState.QUEUED, ExportState.RUNNING)
-_siblings = exports.alias()
-_LAST_START = (
-    select(func.coalesce(func.max(_siblings.c.started_us), 0))
-    .where(_siblings.c.project_id == exports.c.project_id)
-    .scalar_subquery()
-)
-_NEXT = (
-    select(*_COLUMNS)
-    .join(projects, projects.c.id == exports.c.project_id)
-    .where(
-        projects.c.deleted_us.is_(None),
-        or_(
-            exports.c.state == ExportState.QUEUED,
-            and_(exports.c.state == ExportState.RUNNING, exports.c.lease_us < bindparam("now")),
-        ),
-    )
-    .order_by(_LAST_START, exports.c.number)
-    .limit(1)
-)
-_CLAIMED = update(exports).where(
-    exports.c.number == bindparam("which"),
-    exports.c.claim == bindparam("mine"),
-    exports.c.state == ExportState.RUNNING,
-)
+_QUEUE = JobQueue(exports, ExportState.QUEUED, ExportState.RUNNING)
 _OUTDATED = (
     select(*_COLUMNS)
     .join(
@@ -92,8 +64,7 @@ class Exports(Repository):
         """
         with self._database.changing(Area.DERIVED) as connection:
             admit(*_held(connection, new.project_id))
-            if connection.execute(_PROJECT, {"project": new.project_id}).first() is None:
-                raise UnknownProject(f"There is no project {new.project_id}.")
+            check_project(connection, new.project_id)
             values = {
                 "id": new.id,
                 "project_id": new.project_id,
@@ -152,37 +123,19 @@ class Exports(Repository):
 
     def claim(self, claim: str, now_us: int, lease_us: int) -> ExportJob | None:
         """Claims the next job without a valid claim, until ``lease_us``; None if there is none."""
-        with self._database.reading() as connection:
-            if connection.execute(_NEXT, {"now": now_us}).first() is None:
-                return None
-        with self._database.writing() as connection:
-            row = connection.execute(_NEXT, {"now": now_us}).first()
-            if row is None:
-                return None
-            values = {
-                "state": ExportState.RUNNING,
-                "claim": claim,
-                "lease_us": lease_us,
-                "started_us": now_us,
-                "attempts": row.attempts + 1,
-                "events": 0,
-                "total": None,
-            }
-            connection.execute(update(exports).where(exports.c.number == row.number).values(values))
-            return _find(connection, row.project_id, row.id)
+        row = _QUEUE.claim(self._database, claim, now_us, lease_us, events=0, total=None)
+        return None if row is None else _export(row)
 
     def progress(self, export: ExportJob, events: int, total: int | None, lease_us: int) -> bool:
         """Records progress and extends the lease. False where the claim is no longer valid."""
         with self._database.writing() as connection:
-            return _change(connection, export, {"events": events, "total": total, "lease_us": lease_us})
+            return _QUEUE.change(connection, export, {"events": events, "total": total, "lease_us": lease_us})
 
     def release(self, export: ExportJob, *, forgiven: bool = False) -> bool:
         """Queues the job again; with ``forgiven`` the attempt is not counted. False where the claim is no
         longer valid."""
         with self._database.writing() as connection:
-            attempts = export.attempts - 1 if forgiven else export.attempts
-            values = {"state": ExportState.QUEUED, "claim": None, "lease_us": None, "attempts": attempts}
-            return _change(connection, export, values)
+            return _QUEUE.release(connection, export, forgiven=forgiven)
 
     def finish(self, export: ExportJob, file: ExportFile, now_us: int, expires_us: int) -> bool:
         """Records the finished file. False, and nothing is changed, where the claim is no longer valid, or
@@ -201,13 +154,13 @@ class Exports(Repository):
                 "erase_version": file.erase_version,
                 "expires_us": expires_us,
             }
-            return _change(connection, export, values | _ending(export, now_us))
+            return _QUEUE.change(connection, export, values | _ending(export, now_us))
 
     def fail(self, export: ExportJob, message: str, now_us: int) -> bool:
         """Records a failure. False where the claim is no longer valid."""
         with self._database.changing(Area.DERIVED) as connection:
             values = {"state": ExportState.FAILED, "message": message}
-            return _change(connection, export, values | _ending(export, now_us))
+            return _QUEUE.change(connection, export, values | _ending(export, now_us))
 
     def outdated(self) -> list[ExportJob]:
         """Jobs whose files contain events that may have been erased or changed since."""
@@ -283,11 +236,6 @@ def _held(connection: Connection, project_id: str) -> tuple[int, int, int]:
     query = select(unended, func.count(), size).where(exports.c.project_id == project_id)
     waiting, jobs, kept = connection.execute(query).one()
     return waiting, jobs, kept
-
-
-def _change(connection: Connection, export: ExportJob, values: Mapping[str, Any]) -> bool:
-    key = {"which": export.number, "mine": export.claim}
-    return connection.execute(_CLAIMED.values(values), key).rowcount > 0
 
 
 def _ending(export: ExportJob, now_us: int) -> dict[str, Any]:

@@ -1,49 +1,26 @@
-"""Imports: files that were uploaded, and the claims under which their events are stored.
-
-An import runs under a claim with a lease, which the claimant keeps extending. Later calls by an earlier
-claimant have no effect.
-"""
+"""Imports: files that were uploaded, and the claims under which their events are stored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from storage.catalog.database.versions import Area
+from storage.catalog.derived.job_queue import JobQueue, check_project
 from storage.catalog.derived.records import ImportCounts, ImportJob, ImportState, NewImport
-from storage.catalog.errors import UnknownProject
 from storage.catalog.repository import Repository
-from storage.catalog.tables import imports, projects
+from storage.catalog.tables import imports
 
 STARTABLE = (ImportState.UPLOADED, ImportState.FAILED, ImportState.CANCELLED)
 """States from which an import may be started; its file is there."""
 
 _COLUMNS = tuple(imports.c)
 _COUNTS = tuple(ImportCounts.__dataclass_fields__)
-_PROJECT = select(projects.c.id).where(projects.c.id == bindparam("project"), projects.c.deleted_us.is_(None))
 _UNENDED = (ImportState.QUEUED, ImportState.RUNNING)
-_siblings = imports.alias()
-_LAST_START = (
-    select(func.coalesce(func.max(_siblings.c.started_us), 0))
-    .where(_siblings.c.project_id == imports.c.project_id)
-    .scalar_subquery()
-)
-_NEXT = (
-    select(*_COLUMNS)
-    .join(projects, projects.c.id == imports.c.project_id)
-    .where(
-        projects.c.deleted_us.is_(None),
-        or_(
-            imports.c.state == ImportState.QUEUED,
-            and_(imports.c.state == ImportState.RUNNING, imports.c.lease_us < bindparam("now")),
-        ),
-    )
-    .order_by(_LAST_START, imports.c.number)
-    .limit(1)
-)
+_QUEUE = JobQueue(imports, ImportState.QUEUED, ImportState.RUNNING)
 
 
 class HeldImports(NamedTuple):
@@ -65,8 +42,7 @@ class Imports(Repository):
         may raise. Raises UnknownProject."""
         with self._database.changing(Area.DERIVED) as connection:
             admit(_held(connection, new.project_id))
-            if connection.execute(_PROJECT, {"project": new.project_id}).first() is None:
-                raise UnknownProject(f"There is no project {new.project_id}.")
+            check_project(connection, new.project_id)
             values: dict[str, Any] = {
                 **asdict(new),
                 **asdict(ImportCounts()),
@@ -155,28 +131,14 @@ class Imports(Repository):
 
     def claim(self, claim: str, now_us: int, lease_us: int) -> ImportJob | None:
         """Claims the next import without a valid claim, until ``lease_us``; None if there is none."""
-        with self._database.reading() as connection:
-            if connection.execute(_NEXT, {"now": now_us}).first() is None:
-                return None
-        with self._database.writing() as connection:
-            row = connection.execute(_NEXT, {"now": now_us}).first()
-            if row is None:
-                return None
-            values = {
-                "state": ImportState.RUNNING,
-                "claim": claim,
-                "lease_us": lease_us,
-                "started_us": now_us,
-                "attempts": row.attempts + 1,
-            }
-            connection.execute(update(imports).where(imports.c.number == row.number).values(values))
-            return _find(connection, row.project_id, row.id)
+        row = _QUEUE.claim(self._database, claim, now_us, lease_us)
+        return None if row is None else _import(row)
 
     def progress(self, job: ImportJob, counts: ImportCounts, lease_us: int) -> bool | None:
         """Records progress and extends the lease; whether the import is to go on. None where the claim is no
         longer valid."""
         with self._database.writing() as connection:
-            if not _change(connection, job, {**asdict(counts), "lease_us": lease_us}):
+            if not _QUEUE.change(connection, job, {**asdict(counts), "lease_us": lease_us}):
                 return None
             now = _find(connection, job.project_id, job.id)
             return now is not None and not now.cancelled
@@ -185,9 +147,7 @@ class Imports(Repository):
         """Queues the import again; with ``forgiven`` the attempt is not counted. False where the claim is no
         longer valid."""
         with self._database.writing() as connection:
-            attempts = job.attempts - 1 if forgiven else job.attempts
-            values = {"state": ImportState.QUEUED, "claim": None, "lease_us": None, "attempts": attempts}
-            return _change(connection, job, values)
+            return _QUEUE.release(connection, job, forgiven=forgiven)
 
     def end(
         self,
@@ -210,7 +170,7 @@ class Imports(Repository):
                 "lease_us": None,
                 "ended_us": now_us,
             }
-            return _change(connection, job, values)
+            return _QUEUE.change(connection, job, values)
 
     def overdue(self, now_us: int) -> list[ImportJob]:
         """Imports that have been kept for their time, and neither wait nor run."""
@@ -257,15 +217,6 @@ def _held(connection: Connection, project_id: str) -> HeldImports:
     files = func.count().filter(imports.c.state != ImportState.DONE)
     query = select(uploading, files, func.count()).where(imports.c.project_id == project_id)
     return HeldImports(*connection.execute(query).one())
-
-
-def _change(connection: Connection, job: ImportJob, values: Mapping[str, Any]) -> bool:
-    claimed = update(imports).where(
-        imports.c.number == job.number,
-        imports.c.claim == job.claim,
-        imports.c.state == ImportState.RUNNING,
-    )
-    return connection.execute(claimed.values(values)).rowcount > 0
 
 
 def _import(row: Row[Any]) -> ImportJob:

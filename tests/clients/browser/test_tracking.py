@@ -288,19 +288,23 @@ def test_one_bad_event_sinks_no_batch(launch: Launch, shop: Shop, recorded: Reco
     assert page.evaluate("drops") == ["refused"]
 
 
-def test_events_that_are_too_old_are_told_not_sent(launch: Launch, shop: Shop, recorded: Recorded) -> None:
+def test_events_that_are_too_old_are_told_not_sent(
+    launch: Launch, shop: Shop, recorded: Recorded, served: Served
+) -> None:
     """Their tokens may be forgotten by the server, so that they might be stored twice."""
-    page = shop.visit(launch())
-    shop.proxy.down = True
-    track(page, 1)
-    await_kept(page, shop.project, 1)
-    shop.set_up(eventAgeMaxDays=0)
-    page.reload()
-    shop.proxy.down = False
-    drained(page)
-    assert page.evaluate("drops") == ["expired"]
-    assert kept(page, shop.project) == 0
-    assert recorded.numbers() == []
+    with FaultyProxy(served.url) as unreachable:
+        # The page sends once more as it goes, so that its proxy must stay down.
+        unreachable.down = True
+        shop.set_up(url=unreachable.url)
+        page = shop.visit(launch())
+        track(page, 1)
+        await_kept(page, shop.project, 1)
+        shop.set_up(eventAgeMaxDays=0)
+        page.reload()
+        drained(page)
+        assert page.evaluate("drops") == ["expired"]
+        assert kept(page, shop.project) == 0
+        assert recorded.numbers() == []
 
 
 def test_a_full_queue_tells_what_it_does_not_take(launch: Launch, shop: Shop, recorded: Recorded) -> None:

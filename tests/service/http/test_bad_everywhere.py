@@ -77,6 +77,8 @@ ODD_NAMES = [
     "n" * 5_000,
 ]
 
+ODD_VALUES = ["", "%00", "%FF", "-1", str(2**63 - 1), str(2**63), "1" + "0" * 40, "1e400", "[", "n" * 2_000]
+
 
 def label(operation: Operation) -> str:
     return f"{operation.method} {operation.path}"
@@ -209,3 +211,28 @@ def test_a_slash_within_a_name_is_none_between_names(
         assert reply.status < 500, (odd, reply.body[:300])
         if reply.status >= 400:
             check_error(reply, odd)
+
+
+def query_names(operation: Operation) -> list[str]:
+    """The described parameters of its query."""
+    described = DOCUMENT["paths"][operation.path][operation.method].get("parameters", [])
+    shared = DOCUMENT["components"]["parameters"]
+    whole = [shared[one["$ref"].rpartition("/")[2]] if "$ref" in one else one for one in described]
+    return [one["name"] for one in whole if one["in"] == "query"]
+
+
+@pytest.mark.parametrize("operation", [one for one in OPERATIONS if query_names(one)], ids=label)
+def test_no_value_in_a_query_breaks_the_server(
+    served: Served, names: dict[str, str], operation: Operation
+) -> None:
+    """Among them whole numbers that no row of the catalog can have."""
+    path, key = path_of(operation, names), key_of(operation, names)
+    given = filled("&".join(f"{name}={value}" for name, value in best(operation).query.items()), names)
+    body = b"{}" if operation in WITH_BODY else None
+    for name in query_names(operation):
+        for odd in ODD_VALUES:
+            asked = f"{path}?{given}&{name}={odd}"
+            reply = send(served, operation.method, asked, key, body, {})
+            assert reply.status < 500, (asked[:300], reply.body[:300])
+            if reply.status >= 400 and reply.headers["content-type"] == "application/json":
+                check_error(reply, asked[:300])

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from service.errors import Conflict, InvalidParameter, NotFound
 from service.http.authorization import OWNER
 from service.http.models import accounts as models
-from service.http.models.shared import Json
+from service.http.models.shared import Json, RowId
 from service.http.openapi.operation import DocumentedAnswer, Example, gone, ok
 from service.http.request import audit_details, empty_answer, json_answer, segment_of
 from service.http.routes.extractions import base_url
@@ -179,7 +179,7 @@ async def remove(call: OfAccount) -> Response:
 )
 async def audit(
     call: OfAccount,
-    before: Annotated[int | None, Query(ge=1, description="Only entries with ids below this.")] = None,
+    before: Annotated[RowId | None, Query(description="Only entries with ids below this.")] = None,
     limit: Annotated[int, Query(ge=1, le=AUDIT_PAGE_MAX, description="Entries at most.")] = 100,
     project_id: Annotated[str | None, Query(description="Only entries about this project.")] = None,
     kind: Annotated[ActorKind | None, Query(description=OF_KIND)] = None,

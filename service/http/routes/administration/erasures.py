@@ -11,7 +11,7 @@ from service.api_paths import PROJECTS
 from service.errors import NotFound
 from service.http.authorization import MASTER
 from service.http.models.administration import RequestedErasure
-from service.http.models.shared import Json
+from service.http.models.shared import Json, RowId
 from service.http.openapi.operation import Example, ok
 from service.http.parts import Parts
 from service.http.request import json_answer, segment_of
@@ -49,7 +49,7 @@ area = RouteArea(
 )
 async def list_erasures(
     call: OfProject,
-    before: Annotated[int | None, Query(ge=1, description="Only those with ids below this.")] = None,
+    before: Annotated[RowId | None, Query(description="Only those with ids below this.")] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many at most.")] = PAGE_MAX,
 ) -> Response:
     """Those of retention are among them. One that has ended is forgotten a day later, and its filters are

@@ -1,4 +1,4 @@
-"""What a project's people are told of it: preferences that matter to questions, and who did what."""
+"""Facts of a project for its people: preferences that matter to questions, and who did what."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from service.auth.principal import Permission
 from service.http.authorization import MASTER, needs
 from service.http.models.accounts import AuditedAction
 from service.http.models.administration import QuestionPreferences
+from service.http.models.shared import RowId
 from service.http.openapi.operation import Example, ok
 from service.http.request import json_answer
 from service.http.routes.accounts.organisation_people import (
@@ -55,7 +56,7 @@ async def preferences(call: OfProject) -> Response:
 )
 async def audit(
     call: OfProject,
-    before: Annotated[int | None, Query(ge=1, description="Only entries with ids below this.")] = None,
+    before: Annotated[RowId | None, Query(description="Only entries with ids below this.")] = None,
     limit: Annotated[int, Query(ge=1, le=AUDIT_PAGE_MAX, description="Entries at most.")] = 100,
     kind: Annotated[ActorKind | None, Query(description=OF_KIND)] = None,
     actor: Annotated[str | None, Query(description=OF_ACTOR)] = None,

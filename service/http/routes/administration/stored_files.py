@@ -11,7 +11,7 @@ from service.api_paths import PROJECTS
 from service.errors import NotFound
 from service.http.authorization import MASTER
 from service.http.models.administration import ReaderCode, StoredCollection, StoredFiles
-from service.http.models.shared import Json
+from service.http.models.shared import ROW_ID_MAX, Json
 from service.http.openapi.operation import Example, ok
 from service.http.request import json_answer
 from service.http.routing import OfProject, ProjectCall, RouteArea
@@ -70,7 +70,7 @@ async def holdings(call: OfProject) -> Response:
 async def list_files(
     call: OfProject,
     event_collection: _Collection,
-    after: Annotated[int, Query(ge=0, le=2**62, description="Only files with ids above this.")] = 0,
+    after: Annotated[int, Query(ge=0, le=ROW_ID_MAX, description="Only files with ids above this.")] = 0,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="Files of one answer.")] = 100,
 ) -> Response:
     collection = await _collection(call, event_collection)

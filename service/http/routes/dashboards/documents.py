@@ -15,12 +15,14 @@ from service.http.models.dashboards import DashboardMetadata, DashboardMetadataS
 from service.http.models.faults import fault_of
 from service.http.models.shared import Json
 from service.http.openapi.operation import STRING, DocumentedAnswer, Example, gone, in_header, ok
-from service.http.request import empty_answer, json_answer, read_json, request_key, segment_of
+from service.http.request import empty_answer, json_answer, raw_path, read_json, request_key, segment_of
 from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.queries import dashboards
 from storage.catalog.derived.records import Dashboard
 
 DASHBOARDS = "/projects/{project_id}/dashboards"
+VERSION = "/3.0"
+"""Before the addresses of routes below a dashboard, which have two."""
 METADATA_HEADER = "X-Keen-Blob-Metadata"
 _ONE = f"{DASHBOARDS}/{{dashboard_id}}"
 _METADATA = f"{_ONE}/metadata"
@@ -205,3 +207,9 @@ async def visible_dashboard(call: ProjectCall, name: str) -> Dashboard:
 
 def _name(call: ProjectCall) -> str:
     return segment_of(call.request.scope, 4)
+
+
+def segment_below(call: ProjectCall, number: int) -> str:
+    """A segment of a path that may begin with the version, which is not counted."""
+    scope = call.request.scope
+    return segment_of(scope, number + raw_path(scope).startswith(f"{VERSION}/".encode()))

@@ -19,8 +19,8 @@ from service.http.authorization import EDITS
 from service.http.models.dashboards import DashboardShare, DashboardShareSent
 from service.http.models.shared import Json
 from service.http.openapi.operation import DocumentedAnswer, Example, gone, ok
-from service.http.request import audit_details, empty_answer, json_answer, raw_path, segment_of
-from service.http.routes.dashboards.documents import DASHBOARDS
+from service.http.request import audit_details, empty_answer, json_answer
+from service.http.routes.dashboards.documents import DASHBOARDS, VERSION, segment_below
 from service.http.routing import OfProject, ProjectCall, RouteArea, who_calls
 from service.queries import dashboards
 from storage.catalog.derived import records
@@ -29,7 +29,6 @@ from storage.catalog.tenants.names import new_id
 
 _SHARES = f"{DASHBOARDS}/{{dashboard_id}}/shares"
 _ONE = f"{_SHARES}/{{share_id}}"
-_VERSION = "/3.0"
 _SALES = {"dashboard_id": "sales"}
 _SENT: Json = {
     "name": "Our partners",
@@ -116,7 +115,7 @@ async def list_shares(call: OfProject) -> Response:
 )
 async def revoke(call: OfProject) -> Response:
     """Its link and its frames are refused from the next request on, on every worker."""
-    parts, name, share_id = call.parts, _dashboard(call), _segment(call, 6)
+    parts, name, share_id = call.parts, _dashboard(call), segment_below(call, 6)
     share = await parts.in_thread(parts.catalog.shares.remove, call.caller.project.id, name, share_id)
     if share is None:
         raise NotFound.named("share", share_id)
@@ -125,21 +124,21 @@ async def revoke(call: OfProject) -> Response:
 
 
 area.post(
-    f"{_VERSION}{_SHARES}",
+    f"{VERSION}{_SHARES}",
     EDITS,
     "Share a dashboard (address with the version)",
     {201: DocumentedAnswer("The share.", DashboardShare)},
     examples=(Example(_SALES, body={"name": "Everybody"}, status=201, keep={"share": "id"}),),
 )(create)
 area.get(
-    f"{_VERSION}{_SHARES}",
+    f"{VERSION}{_SHARES}",
     EDITS,
     "The shares of a dashboard (address with the version)",
     ok(list[DashboardShare], "The shares."),
     examples=(Example(_SALES),),
 )(list_shares)
 area.delete(
-    f"{_VERSION}{_ONE}",
+    f"{VERSION}{_ONE}",
     EDITS,
     "Revoke a share (address with the version)",
     gone(),
@@ -147,14 +146,8 @@ area.delete(
 )(revoke)
 
 
-def _segment(call: ProjectCall, number: int) -> str:
-    """A segment of the path, counted without the version."""
-    scope = call.request.scope
-    return segment_of(scope, number + raw_path(scope).startswith(f"{_VERSION}/".encode()))
-
-
 def _dashboard(call: ProjectCall) -> str:
-    return _segment(call, 4)
+    return segment_below(call, 4)
 
 
 async def _found(call: ProjectCall, name: str) -> records.Dashboard:

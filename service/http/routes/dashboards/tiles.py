@@ -24,11 +24,9 @@ from service.http.request import (
     check_parameters,
     json_answer,
     pairs_of,
-    raw_path,
-    segment_of,
     warning_headers,
 )
-from service.http.routes.dashboards.documents import DASHBOARDS, visible_dashboard
+from service.http.routes.dashboards.documents import DASHBOARDS, VERSION, segment_below, visible_dashboard
 from service.http.routes.saved_queries import CHANGES, request_context
 from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.saved_queries import definition
@@ -36,7 +34,6 @@ from service.saved_queries.viewer_changes import PARAMETERS, error_for_viewer, r
 from storage.catalog.derived.records import SavedQuery
 
 _RESULT = f"{DASHBOARDS}/{{dashboard_id}}/tiles/{{tile_id}}/result"
-_VERSION = "/3.0"
 _RESULTS = needs(Permission.QUERIES, Permission.SAVED_QUERIES, Permission.CACHED_QUERIES)
 _ANSWER = {200: DocumentedAnswer("What a saved query's result is.", SavedResult | ViewerResult)}
 _COUNT: Json = {"analysis_type": "count", "event_collection": "purchases", "timeframe": "this_7_days"}
@@ -78,9 +75,9 @@ async def result(call: OfProject) -> Response:
     pairs, query_service = pairs_of(call.request.scope), parts.query_service
     check_parameters(pairs, PARAMETERS, "the result of a tile")
     changes = read_changes(pairs, query_service.limits, query_service.check_regex)
-    dashboard = await visible_dashboard(call, _segment(call, 4))
+    dashboard = await visible_dashboard(call, segment_below(call, 4))
     try:
-        query = await parts.in_thread(_question, call, dashboard.name, _segment(call, 6))
+        query = await parts.in_thread(_question, call, dashboard.name, segment_below(call, 6))
         if grant is None and definition.analysis_type(query) == EXTRACTION:
             caller.require(Permission.EXTRACTIONS)
         response = await parts.saved.result_of_tile(caller, query, request_context(call), changes)
@@ -90,7 +87,7 @@ async def result(call: OfProject) -> Response:
 
 
 area.get(
-    f"{_VERSION}{_RESULT}",
+    f"{VERSION}{_RESULT}",
     _RESULTS,
     "The result of a tile (address with the version)",
     _ANSWER,
@@ -98,12 +95,6 @@ area.get(
     errors=(504,),
     examples=(Example(_ORDERS, key="read"),),
 )(result)
-
-
-def _segment(call: ProjectCall, number: int) -> str:
-    """A segment of the path, counted without the version."""
-    scope = call.request.scope
-    return segment_of(scope, number + raw_path(scope).startswith(f"{_VERSION}/".encode()))
 
 
 def _question(call: ProjectCall, dashboard: str, tile: str) -> SavedQuery:

@@ -4,6 +4,7 @@ import { useHere } from "../../context.ts";
 import { Dialog } from "../../ui/dialog.tsx";
 import { described, Field } from "../../ui/field.tsx";
 import { textOf } from "../../ui/states.tsx";
+import { countText } from "../../words.ts";
 import type { Actor } from "./address.ts";
 import { filtersOf, type Part } from "./known.ts";
 
@@ -43,7 +44,7 @@ export function DeletionPanel({ actor, parts, close, done }: DeletionProps) {
   };
   const sum = parts.reduce((all, { count }) => all + count, 0);
   return (
-    <Dialog title="Delete this actor’s events?" action={`Delete ${sum.toLocaleString()} ${sum === 1 ? "event" : "events"}`} danger act={run} close={close}>
+    <Dialog title="Delete this actor’s events?" action={`Delete ${countText(sum, "event")}`} danger act={run} close={close}>
       <p>
         All events in which <b>{actor.property}</b> is <b>{word}</b>, or a list with it, are taken out of every answer at once and for good, and from the disk
         within minutes. Events under another property or value stay. Backups and files that were downloaded are yours to look after.

@@ -6,6 +6,7 @@ import { mayManage } from "../../session.ts";
 import { Combobox } from "../../ui/combobox.tsx";
 import { Empty, Loading, Problem, textOf } from "../../ui/states.tsx";
 import { shownTime, viewersZone, zoneNames } from "../../zones.ts";
+import { countText } from "../../words.ts";
 import { EventDetail } from "../events/table.tsx";
 import { shownValue, valuesOf } from "../events/paths.ts";
 import { addressOf } from "../explore/address.ts";
@@ -71,7 +72,7 @@ function Timeline({ actor, zone }: { actor: Actor; zone: string }) {
               <span class="small">{shown.length.toLocaleString()} of {sum.toLocaleString()} are shown.</span>
             </p>
           )}
-          {whole && done && <p class="small gap">That is all: {sum.toLocaleString()} {sum === 1 ? "event" : "events"}.</p>}
+          {whole && done && <p class="small gap">That is all: {countText(sum, "event")}.</p>}
         </>
       )}
       {deleting && <DeletionPanel actor={actor} parts={known.parts} close={() => setDeleting(false)} done={reload} />}

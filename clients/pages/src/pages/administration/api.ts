@@ -21,18 +21,6 @@ export async function keysOf(project: Project): Promise<AccessKey[]> {
   return found;
 }
 
-const UNITS = ["bytes", "kB", "MB", "GB", "TB", "PB"];
-
-export function sizeText(bytes: number): string {
-  const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), UNITS.length - 1);
-  const value = bytes / 1000 ** power;
-  return `${value.toLocaleString(undefined, { maximumFractionDigits: power ? 1 : 0 })} ${UNITS[power]}`;
-}
-
-export function countText(count: number, one: string, many = `${one}s`): string {
-  return count === 1 ? `1 ${one}` : `${count.toLocaleString()} ${many}`;
-}
-
 export function secondsText(seconds: number): string {
   return `${seconds.toLocaleString(undefined, { maximumFractionDigits: 1 })} s`;
 }

@@ -6,7 +6,8 @@ import { Code } from "../../ui/code.tsx";
 import { Choice } from "../../ui/field.tsx";
 import { Empty, Loading, Problem } from "../../ui/states.tsx";
 import { shownTime } from "../../zones.ts";
-import { countText, manage, sizeText } from "./api.ts";
+import { countText, sizeText } from "../../words.ts";
+import { manage } from "./api.ts";
 import type { SectionProps } from "./settings.tsx";
 
 interface Held {

@@ -6,7 +6,8 @@ import { schemaOf } from "../../schema.ts";
 import { Dialog } from "../../ui/dialog.tsx";
 import { described, Field } from "../../ui/field.tsx";
 import { Empty, Loading, Problem } from "../../ui/states.tsx";
-import { countText, manage } from "./api.ts";
+import { countText } from "../../words.ts";
+import { manage } from "./api.ts";
 import type { SectionProps } from "./settings.tsx";
 
 const AT_ONCE = 4;

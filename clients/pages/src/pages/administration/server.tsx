@@ -4,8 +4,8 @@ import { useLoaded } from "../../loading.ts";
 import { call } from "../../session.ts";
 import { Empty, Loading, Problem } from "../../ui/states.tsx";
 import { shownTime } from "../../zones.ts";
+import { countText, sizeText } from "../../words.ts";
 import { OrganisationNav } from "../people/nav.tsx";
-import { countText, sizeText } from "./api.ts";
 
 interface ServerState {
   version: string;

@@ -6,7 +6,8 @@ import { Chart } from "../../ui/charts.tsx";
 import { Choice } from "../../ui/field.tsx";
 import { Loading, Problem } from "../../ui/states.tsx";
 import { shownTime } from "../../zones.ts";
-import { dayText, manage, secondsText, sizeText } from "./api.ts";
+import { sizeText } from "../../words.ts";
+import { dayText, manage, secondsText } from "./api.ts";
 import type { SectionProps } from "./settings.tsx";
 
 export interface Taken {

@@ -9,6 +9,7 @@ import { Dialog } from "../../ui/dialog.tsx";
 import { described, Field } from "../../ui/field.tsx";
 import { Empty, Loading, Problem } from "../../ui/states.tsx";
 import { shownTime } from "../../zones.ts";
+import { countText } from "../../words.ts";
 import { titleOf } from "../saved.tsx";
 import { chartWidget, documentOf } from "./document.ts";
 import { append, newId, type Tile } from "./layout.ts";
@@ -50,7 +51,7 @@ export function DashboardsPage() {
                 {one.title || one.id}
               </a>
               <p class="small aside">
-                {one.widgets === 1 ? "1 tile" : `${one.widgets} tiles`} · {changedAt(one)}
+                {countText(one.widgets, "tile")} · {changedAt(one)}
               </p>
               {mayEdit && (
                 <button type="button" class="quiet" aria-label={`Delete ${one.title || one.id}`} onClick={() => setDoomed(one)}>

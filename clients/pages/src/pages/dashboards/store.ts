@@ -1,5 +1,6 @@
 /** Documents of dashboards, read and stored with the version that was read, so that nobody's changes are lost. */
 import { ApiError } from "acumen-client";
+import { pathOf } from "../../router.ts";
 import { exchange, type Project } from "../../session.ts";
 
 export type Json = Record<string, any>;
@@ -14,7 +15,7 @@ const METADATA = "X-Keen-Blob-Metadata";
 const TRIES = 4;
 
 export function addressOf({ id }: Project, dashboard: string, ...rest: string[]): string {
-  return ["/projects", id, "dashboards", dashboard, ...rest].map((part, at) => (at ? encodeURIComponent(part) : part)).join("/");
+  return pathOf("/projects", id, "dashboards", dashboard, ...rest);
 }
 
 export async function readDashboard(project: Project, id: string, signal?: AbortSignal): Promise<Stored> {

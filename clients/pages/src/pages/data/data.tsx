@@ -4,6 +4,7 @@ import { useHere } from "../../context.ts";
 import { useLoaded } from "../../loading.ts";
 import { schemaOf } from "../../schema.ts";
 import { Empty, Loading, Problem } from "../../ui/states.tsx";
+import { countText } from "../../words.ts";
 
 const SHOWN_MAX = 200;
 const NAMED_MAX = 6;
@@ -59,7 +60,7 @@ export function DataPage() {
                   {own.length > NAMED_MAX && ` and ${own.length - NAMED_MAX} more`}
                 </p>
               </div>
-              <p class="small aside">{own.length === 1 ? "1 property" : `${own.length} properties`}</p>
+              <p class="small aside">{countText(own.length, "property", "properties")}</p>
               <a href={to("live", name)} aria-label={`Live view of ${name}`}>
                 Live
               </a>

@@ -9,6 +9,7 @@ import { Choice } from "../../ui/field.tsx";
 import { Spark } from "../../ui/spark.tsx";
 import { Problem } from "../../ui/states.tsx";
 import { shownTime } from "../../zones.ts";
+import { countText } from "../../words.ts";
 import { timelineAddress } from "../actors/address.ts";
 import { shownValue } from "../events/paths.ts";
 import { exploring, questionAbout } from "./questions.ts";
@@ -73,7 +74,7 @@ export function Profiles({ collection, properties }: { collection: string; prope
         <Choice id="order" label="Order of the properties" value={order} choices={ORDERS} choose={(chosen) => (setOrder(chosen), setPages(1))} />
       </div>
       <p class="small" role="status">
-        {found.length.toLocaleString()} {found.length === 1 ? "property" : "properties"}
+        {countText(found.length, "property", "properties")}
         {lacking > 0 && !error && `, ${lacking.toLocaleString()} still being read`}
       </p>
       <div class="scroll" tabIndex={0} role="group" aria-label="Properties">
@@ -180,7 +181,7 @@ function Summary({ profile }: { profile: Profile }) {
   return (
     <div class="row part card about">
       <p>
-        {events.toLocaleString()} {events === 1 ? "event" : "events"}
+        {countText(events, "event")}
         {first && last && <span class="small">, {shownTime(first)} – {shownTime(last)}</span>}
       </p>
       <Spark values={over.counts.map((one) => one.events)} />

@@ -1,4 +1,5 @@
 /** The calls about imports, and what they are answered with. */
+import { pathOf } from "../../router.ts";
 import { ended, refusal, TOKEN } from "../../session.ts";
 
 export type State = "uploading" | "uploaded" | "queued" | "running" | "done" | "failed" | "cancelled";
@@ -81,8 +82,8 @@ export interface Preview {
   broken_examples: { number: number; line: number | null; error: string }[];
 }
 
-export const importsOf = (project: string) => `/3.0/projects/${encodeURIComponent(project)}/imports`;
-export const importOf = (project: string, id: string) => `${importsOf(project)}/${encodeURIComponent(id)}`;
+export const importsOf = (project: string) => pathOf("/3.0/projects", project, "imports");
+export const importOf = (project: string, id: string) => pathOf("/3.0/projects", project, "imports", id);
 
 /** Sends the file as it is; fetch would not say how far it is. */
 export function upload(project: string, file: File, onProgress: (share: number) => void, signal: AbortSignal): Promise<Import> {

@@ -6,8 +6,8 @@ import { go } from "../../router.ts";
 import { call } from "../../session.ts";
 import { Empty, Problem } from "../../ui/states.tsx";
 import { shownTime } from "../../zones.ts";
+import { countText, sizeText } from "../../words.ts";
 import { importsOf, upload, type Import, type State } from "./calls.ts";
-import { many, sizeOf } from "./words.ts";
 
 const TYPES = ".csv,.tsv,.txt,.json,.ndjson,.jsonl,.parquet,.arrow,.feather,.gz";
 
@@ -119,11 +119,11 @@ function Listed({ imports }: { imports: Import[] }) {
                 {one.file_name}
               </a>
               <p class="small">
-                {sizeOf(one.bytes)}, {shownTime(one.created_date)}
+                {sizeText(one.bytes)}, {shownTime(one.created_date)}
                 {one.event_collection && `, to ${one.event_collection}`}
               </p>
             </div>
-            <p class="small aside">{one.state === "done" ? `${many(one.stored, "event")} stored` : STATES[one.state]}</p>
+            <p class="small aside">{one.state === "done" ? `${countText(one.stored, "event")} stored` : STATES[one.state]}</p>
           </li>
         ))}
       </ul>

@@ -5,10 +5,10 @@ import { useLoaded } from "../../loading.ts";
 import { go } from "../../router.ts";
 import { call } from "../../session.ts";
 import { Loading, Problem } from "../../ui/states.tsx";
+import { countText, sizeText } from "../../words.ts";
 import { importOf, type Import } from "./calls.ts";
 import { Report } from "./report.tsx";
 import { Setup } from "./setup.tsx";
-import { many, sizeOf } from "./words.ts";
 
 const LOOK_MS = 700;
 
@@ -52,7 +52,7 @@ export function ImportPage({ id }: { id: string }) {
           </button>
         </div>
       </div>
-      <p class="small">{sizeOf(job.bytes)}. Deleting an import leaves the events that it stored.</p>
+      <p class="small">{sizeText(job.bytes)}. Deleting an import leaves the events that it stored.</p>
       {failure !== null && <Problem error={failure} />}
       {mayStart && <Setup job={job} started={started} />}
       {!mayStart && working && (
@@ -60,7 +60,7 @@ export function ImportPage({ id }: { id: string }) {
           <h2>{job.state === "queued" ? "Waiting for its turn" : `Storing events in ${job.event_collection}`}</h2>
           <progress aria-label="Read of the file" max={job.progress.of || 1} value={job.progress.bytes} />
           <p role="status">
-            {many(job.stored + job.already_stored, "event")} stored{job.refused > 0 && `, ${job.refused.toLocaleString()} refused`}. You may leave this page: it goes on.
+            {countText(job.stored + job.already_stored, "event")} stored{job.refused > 0 && `, ${job.refused.toLocaleString()} refused`}. You may leave this page: it goes on.
           </p>
           <button type="button" onClick={() => act("POST", `${path}/cancel`, loaded.reload)}>
             Cancel

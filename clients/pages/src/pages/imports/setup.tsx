@@ -8,9 +8,10 @@ import { faultsOf, useSubmit } from "../../submit.ts";
 import { Combobox } from "../../ui/combobox.tsx";
 import { Choice, Field, TextField } from "../../ui/field.tsx";
 import { Loading, Problem, textOf } from "../../ui/states.tsx";
+import { countText } from "../../words.ts";
 import { importOf, type Column, type Import, type Options, type Preview } from "./calls.ts";
 import { TimeChoice } from "./time.tsx";
-import { many, nameFrom } from "./words.ts";
+import { nameFrom } from "./words.ts";
 
 const COLUMNS_SHOWN = 200;
 const EVENTS_SHOWN = 3;
@@ -111,9 +112,9 @@ function without(options: Options): Options {
 }
 
 function rowsOf({ rows, rows_read, complete, columns_total, types_changeable }: Preview): string {
-  const columns = many(columns_total, types_changeable ? "column" : "property", types_changeable ? "columns" : "properties");
-  if (complete) return `${many(rows ?? rows_read, "row")}, ${columns}.`;
-  return `${rows === null ? "Many rows" : many(rows, "row")}, ${columns}. The first ${many(rows_read, "row")} were looked at; types are settled over the whole file.`;
+  const columns = countText(columns_total, types_changeable ? "column" : "property", types_changeable ? "columns" : "properties");
+  if (complete) return `${countText(rows ?? rows_read, "row")}, ${columns}.`;
+  return `${rows === null ? "Many rows" : countText(rows, "row")}, ${columns}. The first ${countText(rows_read, "row")} were looked at; types are settled over the whole file.`;
 }
 
 interface ChangeProps {

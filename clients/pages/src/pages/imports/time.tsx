@@ -3,8 +3,9 @@ import { useState } from "preact/hooks";
 import { Combobox } from "../../ui/combobox.tsx";
 import { Choice, Field, TextField } from "../../ui/field.tsx";
 import { zoneNames } from "../../zones.ts";
+import { countText } from "../../words.ts";
 import type { Options, Preview, Times } from "./calls.ts";
-import { instantIn, many } from "./words.ts";
+import { instantIn } from "./words.ts";
 
 const FORMATS: Record<string, string> = {
   auto: "ISO 8601, or seconds since 1970",
@@ -92,10 +93,10 @@ function Given({ times }: { times: Times }) {
           From {instantIn(timezone, earliest)} to {instantIn(timezone, latest)}.
         </p>
       )}
-      {times.empty > 0 && <p class="small">{many(times.empty, "row")} without a time: they get the time of the import.</p>}
+      {times.empty > 0 && <p class="small">{countText(times.empty, "row")} without a time: they get the time of the import.</p>}
       {times.unfit > 0 && (
         <p class="warning">
-          {many(times.unfit, "row")} will be refused, since the time does not fit: {times.unfit_examples.map(({ value }) => `“${value}”`).join(", ")}
+          {countText(times.unfit, "row")} will be refused, since the time does not fit: {times.unfit_examples.map(({ value }) => `“${value}”`).join(", ")}
         </p>
       )}
     </div>

@@ -1,16 +1,4 @@
-/** Sizes, numbers and times for people. */
-
-export const many = (count: number, one: string, more = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : more}`;
-
-export function sizeOf(bytes: number): string {
-  const units = ["bytes", "kB", "MB", "GB"];
-  let at = 0;
-  while (bytes >= 1000 && at < units.length - 1) {
-    bytes /= 1000;
-    at += 1;
-  }
-  return `${bytes.toLocaleString(undefined, { maximumFractionDigits: at ? 1 : 0 })} ${units[at]}`;
-}
+/** Times for people, and names. */
 
 const placeOf = (zone: string) => (zone === "UTC" ? "UTC" : (zone.split("/").pop() ?? zone).replaceAll("_", " "));
 

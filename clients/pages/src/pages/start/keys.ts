@@ -1,5 +1,6 @@
 /** The key with which events are sent: one that may nothing else. */
 import type { Acumen } from "acumen-client";
+import { pathOf } from "../../router.ts";
 import { call, mayManage, type Project } from "../../session.ts";
 
 const NAME = "Sending events";
@@ -14,8 +15,7 @@ export async function writeKeyOf(client: Acumen, signal?: AbortSignal): Promise<
 /** A key to send with: for owners one that may do nothing else, for editors the project's write key. */
 export async function keyToSend(client: Acumen, project: Project): Promise<string> {
   if (mayManage(project)) return makeWriteKey(client);
-  const path = `/3.0/projects/${encodeURIComponent(project.id)}/own-keys`;
-  return (await call<{ write_key: string }>("GET", path)).write_key;
+  return (await call<{ write_key: string }>("GET", pathOf("/3.0/projects", project.id, "own-keys"))).write_key;
 }
 
 async function makeWriteKey(client: Acumen): Promise<string> {

@@ -5,7 +5,8 @@ import { useLoaded } from "../../../loading.ts";
 import type { Condition } from "../../../question.ts";
 import { Loading, Problem } from "../../../ui/states.tsx";
 import { shownTime } from "../../../zones.ts";
-import { countText, manage, sizeText } from "../api.ts";
+import { countText, sizeText } from "../../../words.ts";
+import { manage } from "../api.ts";
 import type { SectionProps } from "../settings.tsx";
 import { Erase } from "./erase.tsx";
 

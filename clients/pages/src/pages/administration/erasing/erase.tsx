@@ -10,9 +10,10 @@ import { Dialog } from "../../../ui/dialog.tsx";
 import { Choice, described, Field, TextField } from "../../../ui/field.tsx";
 import { textOf } from "../../../ui/states.tsx";
 import { dayAfter, midnight, viewersZone } from "../../../zones.ts";
+import { countText } from "../../../words.ts";
 import { Filters } from "../../explore/filters.tsx";
 import { optionsOf } from "../../explore/properties.tsx";
-import { countText, manage } from "../api.ts";
+import { manage } from "../api.ts";
 
 const WHAT = [
   ["some", "Events that match filters or a time"],

@@ -7,7 +7,8 @@ import { mayManage } from "../../../session.ts";
 import { Dialog } from "../../../ui/dialog.tsx";
 import { Loading, Problem } from "../../../ui/states.tsx";
 import { shownTime } from "../../../zones.ts";
-import { countText, manage, sizeText } from "../api.ts";
+import { countText, sizeText } from "../../../words.ts";
+import { manage } from "../api.ts";
 import type { SectionProps } from "../settings.tsx";
 import { ExportForm, type Wanted } from "./form.tsx";
 

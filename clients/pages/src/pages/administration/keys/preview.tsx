@@ -3,7 +3,8 @@ import { useState } from "preact/hooks";
 import { useHere } from "../../../context.ts";
 import { typeName } from "../../../schema.ts";
 import { textOf } from "../../../ui/states.tsx";
-import { countText, manage } from "../api.ts";
+import { countText } from "../../../words.ts";
+import { manage } from "../api.ts";
 import type { KeyDefinition } from "./draft.ts";
 import { PreviewQuestion } from "./preview_question.tsx";
 

@@ -7,8 +7,8 @@ import { Dialog } from "../../../ui/dialog.tsx";
 import { Choice, TextField } from "../../../ui/field.tsx";
 import { Empty, Loading, Problem } from "../../../ui/states.tsx";
 import { shownTime } from "../../../zones.ts";
+import { countText, sizeText } from "../../../words.ts";
 import { OrganisationNav } from "../../people/nav.tsx";
-import { countText, sizeText } from "../api.ts";
 import { organise, type DeletedProject, type Held, type OwnedProject } from "./api.ts";
 
 export function ProjectsPage({ session, say, renew }: OwnProps) {
