@@ -1,5 +1,5 @@
 /** The frame around all pages: who is here, which project, and which page the address names. */
-import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import { HereContext, toOf, type Here } from "./context.ts";
 import { Header } from "./header.tsx";
 import { JoinPage } from "./pages/join.tsx";
@@ -8,7 +8,7 @@ import { ResetPage } from "./pages/reset.tsx";
 import { StartPage } from "./pages/start/start.tsx";
 import { lazy, loadAhead } from "./lazy.tsx";
 import { addressOf, followLinks, go, usePlace } from "./router.ts";
-import { clientOf, current, logOut, mayEdit, onEnd, restore, type Session } from "./session.ts";
+import { clientOf, current, latest, logOut, mayEdit, onEnd, remember, restore, type Session } from "./session.ts";
 import { Empty, Loading } from "./ui/states.tsx";
 
 const administration = () => import("./pages/administration/index.ts");
@@ -92,8 +92,9 @@ function loginFor(address: string): string {
   return `/login?next=${encodeURIComponent(address)}`;
 }
 
-function home({ projects: [first] }: Session): string {
-  return first ? addressOf(first.id) : "/app/none";
+function home(session: Session): string {
+  const project = latest(session);
+  return project ? addressOf(project.id) : "/app/none";
 }
 
 /** Where somebody wanted to go, if that is for them. */
@@ -120,9 +121,10 @@ function Signed({ session, path, leave, renew }: SignedProps) {
   const [, , id = "", page = "", ...rest] = path.split("/").map(decodeURIComponent);
   const project = session.projects.find((one) => one.id === id);
   const say = useCallback((text: string) => setSaid(text), []);
-  const latest = useRef("");
   useEffect(loadAhead, []);
-  if (project) latest.current = project.id;
+  useEffect(() => {
+    if (project) remember(project);
+  }, [project]);
   useEffect(() => {
     if (!said) return;
     const timer = setTimeout(() => setSaid(""), 5000);
@@ -133,7 +135,7 @@ function Signed({ session, path, leave, renew }: SignedProps) {
     return { project, client: clientOf(project), mayEdit: mayEdit(project), to: toOf(project), say, session, renew };
   }, [project, say]);
   const own = session.person && Object.hasOwn(OWN_PAGES, id) ? id : "";
-  const around = own ? (session.projects.find((one) => one.id === latest.current) ?? session.projects[0]) : project;
+  const around = own ? latest(session) : project;
   return (
     <HereContext.Provider value={here}>
       <a class="skip" href="#main">

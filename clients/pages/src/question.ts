@@ -109,12 +109,21 @@ export function questionOf(draft: Draft): Question {
   return question;
 }
 
+/** The question without what the server adds to it, or leaves out of it. */
+function essence(question: Record<string, unknown>): Record<string, any> {
+  const said = told(question);
+  if (Array.isArray(said.steps)) said.steps = said.steps.map((step) => ({ timezone: "UTC", ...told(step) }));
+  else said.timezone ??= "UTC";
+  return said;
+}
+
+/** Whether both are one question, as it is asked and as the server keeps it. */
+export const asksTheSame = (a: Question, b: Question) => sameQuestion(essence(a), essence(b));
+
 /** The fields that say this question; null where some of it has no field. */
 export function draftOf(question: Question): Draft | null {
-  const said = told(question);
-  const steps = Array.isArray(said.steps) ? (said.steps as Record<string, any>[]).map(told) : [];
-  if (steps.length) said.steps = steps.map((step) => ({ timezone: "UTC", ...step }));
-  else said.timezone ??= "UTC";
+  const said = essence(question);
+  const steps: Record<string, any>[] = said.steps ?? [];
   const zone: unknown = steps.length ? (steps[0]!.timezone ?? "UTC") : said.timezone;
   const draft: Draft = {
     ...newDraft(typeof zone === "string" ? zone : "UTC"),
@@ -176,15 +185,49 @@ export function saidOf(question: Question): string {
   const parts: string[] = [String(label)];
   if (question.target_property) parts.push(`of ${question.target_property}`);
   if (question.event_collection) parts.push(`in ${question.event_collection}`);
-  if (Array.isArray(question.steps)) parts.push(`of ${question.steps.length} steps`);
+  if (Array.isArray(question.steps)) parts.push(`of ${question.steps.length} ${question.steps.length === 1 ? "step" : "steps"}`);
   const groups = question.group_by ? [question.group_by].flat() : [];
   const names = groups.map((one) => (typeof one === "string" ? one : (one as Condition).property_name));
   if (names.length) parts.push(`by ${names.join(", ")}`);
   if (question.interval) parts.push(`· ${question.interval}`);
-  if (typeof question.timeframe === "string") parts.push(`· ${frameName(question.timeframe)}`);
-  const frame = question.timeframe as Timeframe | undefined;
-  if (frame && typeof frame !== "string" && frame.start && frame.end) {
-    parts.push(`· ${frame.start.slice(0, 10)} to ${frame.end.slice(0, 10)}`);
-  }
+  const when = saidWhen(question);
+  if (when) parts.push(`· ${when}`);
+  const filters = Array.isArray(question.filters) ? question.filters.length : 0;
+  if (filters) parts.push(`· ${filters} ${filters === 1 ? "filter" : "filters"}`);
   return parts.join(" ");
+}
+
+/** The sentence without when and under which conditions: a title. */
+export const saidBriefly = (question: Question): string => saidOf(question).split(" ·")[0]!;
+
+/** The timeframe, which a funnel has in its steps; empty where they differ, and for all time. */
+function saidWhen(question: Question): string {
+  const steps = Array.isArray(question.steps) ? (question.steps as Partial<Question>[]) : [];
+  const [first = question, ...others] = steps;
+  const frame = (question.timeframe ?? first.timeframe) as Timeframe | null | undefined;
+  if (!frame || (!question.timeframe && others.some((one) => !sameQuestion(one.timeframe, frame)))) return "";
+  return typeof frame === "string" ? frameName(frame) : daysOf(frame, question.timezone ?? first.timezone);
+}
+
+/** `1 Nov – 15 Nov 2026`: the first and the last day, both included. */
+function daysOf({ start, end }: Exclude<Timeframe, string>, timezone: unknown): string {
+  const [from, until] = [Date.parse(start ?? ""), Date.parse(end ?? "") - 1];
+  if (Number.isNaN(from) || Number.isNaN(until)) return "";
+  const offset = typeof timezone === "number" ? timezone * 1000 : 0;
+  const written = (at: number, year: boolean) => {
+    const timeZone = typeof timezone === "string" && isZone(timezone) ? timezone : "UTC";
+    const options = { day: "numeric", month: "short", timeZone } as const;
+    return new Intl.DateTimeFormat("en-GB", year ? { ...options, year: "numeric" } : options).format(at + offset);
+  };
+  const last = written(until, true);
+  if (written(from, true) === last) return last;
+  return `${written(from, written(from, true).slice(-4) !== last.slice(-4))} – ${last}`;
+}
+
+function isZone(name: string): boolean {
+  try {
+    return Boolean(new Intl.DateTimeFormat("en", { timeZone: name }));
+  } catch {
+    return false;
+  }
 }

@@ -47,6 +47,8 @@ export const TOKEN = "session";
 const NEXT_MAX = 2000;
 /** Set while there may be a cookie. */
 const PERHAPS = "acumen.session";
+/** The project that was looked at last. */
+const LATEST = "acumen.project";
 
 let whenEnded = () => {};
 
@@ -120,6 +122,14 @@ export async function entered(): Promise<Session> {
 export async function logOut(): Promise<void> {
   localStorage.removeItem(PERHAPS);
   await send("DELETE", "/account/sessions/current");
+}
+
+export const remember = ({ id }: Project) => localStorage.setItem(LATEST, id);
+
+/** The project that this browser looked at last; where it knows none, the newest. */
+export function latest({ projects }: Session): Project | undefined {
+  const id = localStorage.getItem(LATEST);
+  return projects.find((one) => one.id === id) ?? projects.at(-1);
 }
 
 export function mayEdit({ permissions }: Project): boolean {

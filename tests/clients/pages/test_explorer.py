@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients.pages.conftest import ROOT, Visitor
+from tests.clients.pages.conftest import ROOT, ZONE, Visitor
+from tests.clients.pages.sources import called
 
 SUM: dict[str, Any] = {
     "analysis_type": "sum",
@@ -203,7 +204,7 @@ def test_the_answer_is_exported_as_csv(shop: Visitor) -> None:
     shop.drawn()
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Export CSV").click()
-    assert waiting.value.suggested_filename == "purchases.csv"
+    assert waiting.value.suggested_filename == "sum-of-price-in-purchases-by-country.csv"
     text = waiting.value.path().read_text(encoding="utf-8-sig")
     assert "FR" in text and "70" in text
 
@@ -232,3 +233,101 @@ def test_a_saved_query_is_deleted_once_that_is_confirmed(shop: Visitor) -> None:
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("heading", name="Nothing is saved yet").wait_for()
     assert shop.manage("GET", f"/3.0/projects/{shop.project.id}/queries/saved") == []
+
+
+def test_a_saved_query_is_drawn_as_on_dashboards_and_shows_its_title(shop: Visitor) -> None:
+    path = f"/3.0/projects/{shop.project.id}/queries/saved/sales"
+    question = {name: value for name, value in SUM.items() if name != "group_by"}
+    metadata = {
+        "display_name": "Sales so far",
+        "visualization": {"type": "metric", "format": "EUR", "value": "total"},
+    }
+    shop.manage("PUT", path, {"query": {**question, "timeframe": "this_14_days"}, "metadata": metadata})
+    page = shop.open("saved")
+    page.get_by_role("link", name="Sales so far").click()
+    page.get_by_role("heading", name="Sales so far").wait_for()
+    page.get_by_text("Sum of price in purchases · daily · last 14 days").wait_for()
+    page.locator("acumen-chart svg").filter(has_text="€125.50").wait_for()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Export CSV").click()
+    assert waiting.value.suggested_filename == "sales-so-far.csv"
+    page.get_by_label("When").select_option("this_30_days")
+    page.get_by_role("heading", name="Sum of price in purchases · daily · last 30 days").wait_for()
+    page.locator("acumen-chart svg").filter(has_text="€125.50").wait_for()
+    page.get_by_label("Show", exact=True).select_option("count")
+    page.get_by_role("heading", name="Number of events in purchases").wait_for()
+    page.locator("acumen-chart svg.acumen-drawing").filter(has_not_text="€").wait_for()
+
+
+def test_an_unfinished_question_is_not_saved_as_the_one_before(shop: Visitor) -> None:
+    page = shop.explore(analysis_type="count", event_collection="purchases")
+    shop.drawn()
+    save, place = (
+        page.get_by_role("button", name=name, exact=True) for name in ("Save", "Add to a dashboard")
+    )
+    assert save.is_enabled()
+    page.get_by_label("Show", exact=True).select_option("sum")
+    page.get_by_text("Choose a property, and the answer follows.").wait_for()
+    assert save.is_disabled() and place.is_disabled()
+    choose(page, "Of property", "price number")
+    page.get_by_role("heading", name="Sum of price in purchases").wait_for()
+    page.locator("button.main:enabled", has_text="Save").wait_for()
+
+
+def test_steps_of_a_funnel_take_over_who_and_say_of_which_collection_values_are(shop: Visitor) -> None:
+    page = shop.open("explore")
+    page.get_by_label("Show", exact=True).select_option("funnel")
+    page.get_by_text("Funnels are not split by groups yet").wait_for()
+    choose(page, "Step 1: collection", "visits")
+    choose(page, "Step 1: who", "user.id text")
+    choose(page, "Step 2: collection", "purchases")
+    page.get_by_role("heading", name="Funnel of 2 steps · last 14 days").wait_for()
+    page.get_by_role("button", name="+ Step").click()
+    assert page.get_by_role("combobox", name="Step 3: who").input_value() == "user.id"
+    page.get_by_role("button", name="Remove step 3").click()
+    page.get_by_role("button", name="Remove step 1").click()
+    page.get_by_role("button", name="+ Filter").click()
+    choose(page, "Property to filter by", "country text")
+    choose(page, "Value", "DE 3")
+    page.get_by_role("heading", name="Funnel of 1 step · last 14 days · 1 filter").wait_for()
+
+
+def test_timeframes_have_the_words_of_the_dashboards_control(shop: Visitor) -> None:
+    page = shop.open("explore")
+    when = page.get_by_label("When", exact=True)
+    when.wait_for()
+    labels = when.evaluate("(one) => [...one.options].map(({ text }) => text)")
+    assert {"This week", "Previous week", "This month", "Previous month"} < set(labels)
+    when.select_option("previous_week")
+    page.get_by_role("heading", name="daily · previous week").wait_for()
+    assert shop.question()["timeframe"] == "previous_week"
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "zone", "said"),
+    [
+        (("2026-11-01T00:00:00+01:00", "2026-11-16T00:00:00+01:00"), ZONE, "1 Nov – 15 Nov 2026"),
+        (("2026-10-31T23:00:00Z", "2026-11-15T23:00:00Z"), ZONE, "1 Nov – 15 Nov 2026"),
+        (("2026-10-31T23:00:00Z", "2026-11-15T23:00:00Z"), 3600, "1 Nov – 15 Nov 2026"),
+        (("2025-12-31T00:00:00Z", "2026-01-02T00:00:00Z"), "UTC", "31 Dec 2025 – 1 Jan 2026"),
+        (("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"), "Mars/Base", "1 Nov 2026"),
+    ],
+)
+def test_a_heading_says_the_days_and_how_many_filters(
+    timeframe: tuple[str, str], zone: Any, said: str
+) -> None:
+    frame = dict(zip(("start", "end"), timeframe, strict=True))
+    filters = [{"property_name": "country", "operator": "eq", "property_value": "DE"}] * 2
+    asked = {"analysis_type": "count", "event_collection": "purchases", "filters": filters}
+    question = {**asked, "timeframe": frame, "timezone": zone}
+    assert called("question.ts", "saidOf", [question]) == [
+        f"Number of events in purchases · {said} · 2 filters"
+    ]
+    step = {
+        "event_collection": "purchases",
+        "actor_property": "user.id",
+        "timeframe": frame,
+        "timezone": zone,
+    }
+    funnel = {"analysis_type": "funnel", "steps": [step, step]}
+    assert called("question.ts", "saidOf", [funnel]) == [f"Funnel of 2 steps · {said}"]

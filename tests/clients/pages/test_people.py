@@ -343,6 +343,24 @@ def test_how_the_server_is_is_for_its_operators(owner: Visitor, visiting: Visiti
     assert page.get_by_role("link", name="Server").count() == 0
 
 
+def test_the_project_that_was_looked_at_last_is_opened_first(owner: Visitor) -> None:
+    page = visit(owner, "/app/projects")
+    page.get_by_role("button", name="Make a project").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("Second")
+    page.get_by_role("dialog").get_by_role("button", name="Make it").click()
+    page.get_by_role("heading", name="Send an event").wait_for()
+    choice = page.get_by_role("combobox", name="Project", exact=True)
+    other = choice.input_value()
+    assert other != owner.project.id
+    page.goto(owner.served.url + "/app/account")
+    page.get_by_role("navigation", name="You").wait_for()
+    assert choice.input_value() == other
+    choice.select_option(owner.project.id)
+    page.wait_for_url(f"**/app/{owner.project.id}")
+    page.goto(owner.served.url + "/")
+    page.wait_for_url(f"**/app/{owner.project.id}")
+
+
 def test_a_project_is_made_renamed_deleted_and_restored(owner: Visitor, served: Served) -> None:
     page = visit(owner, "/app/people")
     page.get_by_role("navigation", name="Organisation").get_by_role("link", name="Projects").click()

@@ -42,7 +42,8 @@ def test_from_log_in_to_a_dashboard(visiting: Visiting) -> None:
     page.get_by_text("“Seconds on the site” is saved.").wait_for()
     page.get_by_role("link", name="Saved").click()
     page.get_by_role("link", name="Seconds on the site").click()
-    page.get_by_role("heading", name="Sum of seconds in visits").wait_for()
+    page.get_by_role("heading", name="Seconds on the site").wait_for()
+    page.get_by_text("Sum of seconds in visits").wait_for()
     # on a dashboard
     page.get_by_role("link", name="Dashboards").click()
     page.get_by_role("button", name="New dashboard").click()

@@ -9,7 +9,10 @@ import { allProperties, typed } from "./conditions.ts";
 import type { BoardControls } from "./document.ts";
 import type { Json } from "./store.ts";
 
-const FRAMES = ["today", "yesterday", "this_7_days", "this_14_days", "this_30_days", "this_90_days", "this_month", "previous_month", "this_12_months"];
+const FRAMES = [
+  "today", "yesterday", "this_7_days", "this_14_days", "this_30_days", "this_90_days",
+  "this_week", "previous_week", "this_month", "previous_month", "this_12_months",
+];
 const INTERVALS = ["hourly", "daily", "weekly", "monthly", "yearly"];
 const AS_SAVED = ["", "as each tile has it"] as const;
 

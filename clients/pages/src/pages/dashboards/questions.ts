@@ -1,6 +1,6 @@
 /** The questions of tiles: what they are called, and where the explorer shows them. */
 import type { Question, SavedQuery } from "acumen-client";
-import { saidOf } from "../../question.ts";
+import { saidBriefly } from "../../question.ts";
 import { addressOf, exploreSaved } from "../explore/address.ts";
 import { titleOf } from "../saved.tsx";
 import type { Json } from "./store.ts";
@@ -34,7 +34,7 @@ export function tileName(widget: Json, saved: readonly SavedQuery[]): string {
   if (type === "text") return "Text";
   if (type === "image") return "Image";
   if (typeof settings?.title === "string" && settings.title) return settings.title;
-  if (isQuestion(query)) return saidOf(query).split(" ·")[0]!;
+  if (isQuestion(query)) return saidBriefly(query);
   const found = saved.find((one) => one.query_name === query);
   return found ? titleOf(found) : typeof query === "string" ? query : "Chart";
 }

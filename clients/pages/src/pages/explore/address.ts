@@ -89,7 +89,8 @@ export function addressOf({ question, type, view, saved }: Asked, path = here().
 
 export function exploreSaved(to: (...parts: string[]) => string, { query, query_name, metadata }: SavedQuery): string {
   const set = Object.entries(query).filter(([, value]) => value !== null);
-  const type: unknown = metadata?.visualization?.type;
+  const { type: said, chart_type }: Record<string, unknown> = metadata?.visualization ?? {};
+  const type = said ?? chart_type;
   const question = Object.fromEntries(set) as Question;
   const asked = { question, type: typeof type === "string" ? type : "", view: "chart", saved: query_name };
   return addressOf(asked, to("explore"));

@@ -1,11 +1,13 @@
 /** The answer: as a chart, a table, JSON, and as a program would ask for it. */
-import type { Answer } from "acumen-client";
+import type { Answer, Question, SavedQuery } from "acumen-client";
 import type { ComponentChildren } from "preact";
 import { useCallback, useRef, useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
-import type { Loaded } from "../../loading.ts";
-import { saidOf } from "../../question.ts";
+import { useLoaded, type Loaded } from "../../loading.ts";
+import { asksTheSame, saidBriefly, saidOf } from "../../question.ts";
 import { go } from "../../router.ts";
+import { mayDefine } from "../../session.ts";
+import { slugOf } from "../../slug.ts";
 import { askSnippets, resultAddress } from "../../snippets.ts";
 import { Chart, type ChartElement } from "../../ui/charts.tsx";
 import { Code, CopyButton, Snippets } from "../../ui/code.tsx";
@@ -14,6 +16,7 @@ import { saveText } from "../../ui/download.ts";
 import { Tabs } from "../../ui/tabs.tsx";
 import { Loading, Problem } from "../../ui/states.tsx";
 import { BehindPanel, useChosen } from "../events/behind.tsx";
+import { titleOf } from "../saved.tsx";
 import { withAsked, type Asked } from "./address.ts";
 import { LABELS, warningsOf } from "./faults.ts";
 import { SaveDialog } from "./save.tsx";
@@ -60,11 +63,17 @@ export function AnswerPanel({ asked, at, answer, faults, waits, inFields, childr
   const [placing, setPlacing] = useState(false);
   const set = (patch: Partial<Asked>) => go(withAsked({ ...asked, ...patch }, at), { replace: true });
   const { question } = asked;
+  const opened = useOpened(asked.saved);
+  const whole = question !== null && !answer.error && waits.length === 0;
+  const title = question && opened.value && asksTheSame(opened.value.query, question) ? titleOf(opened.value) : "";
   const elsewhere = Object.keys(faults).find((name) => name !== "");
   return (
-    <section class={`answer${answer.busy ? " busy" : ""}`} aria-label={at === 1 ? "Answer" : `Answer ${at}`} aria-busy={answer.busy}>
+    <section class={`answer${answer.busy || waits.length ? " busy" : ""}`} aria-label={at === 1 ? "Answer" : `Answer ${at}`} aria-busy={answer.busy}>
       <div class="row spread">
-        <h2>{question ? saidOf(question) : "A new question"}</h2>
+        <div class="said">
+          <h2>{title || (question ? saidOf(question) : "A new question")}</h2>
+          {title && <p class="small">{saidOf(question!)}</p>}
+        </div>
         <div class="row">
           {children}
           <CopyButton text={location.href} what="link to this question" label="Copy link" />
@@ -72,12 +81,12 @@ export function AnswerPanel({ asked, at, answer, faults, waits, inFields, childr
             Run again
           </button>
           {mayEdit && (
-            <button type="button" onClick={() => setPlacing(true)} disabled={!question || !!answer.error}>
+            <button type="button" onClick={() => setPlacing(true)} disabled={!whole}>
               Add to a dashboard
             </button>
           )}
           {mayEdit && (
-            <button type="button" class="main" onClick={() => setSaving(true)} disabled={!question || !!answer.error}>
+            <button type="button" class="main" onClick={() => setSaving(true)} disabled={!whole}>
               Save
             </button>
           )}
@@ -92,11 +101,32 @@ export function AnswerPanel({ asked, at, answer, faults, waits, inFields, childr
       {faults[""] && <Problem error={answer.error} retry={answer.reload} />}
       {elsewhere && <p class="note">The question cannot be asked like this: see “{LABELS[elsewhere] ?? elsewhere}”.</p>}
       {!answer.value && answer.busy && question && <Loading what="the answer" lines={6} />}
-      {answer.value && question && <Views asked={asked} at={at} answer={answer.value} set={set} />}
+      {answer.value && question && !(opened.busy && opened.value === undefined) && (
+        <Views asked={asked} at={at} answer={answer.value} set={set} look={lookOf(opened.value, question)} name={title || saidBriefly(question)} />
+      )}
       {placing && question && <ToDashboard question={question} asked={asked} close={() => setPlacing(false)} />}
-      {saving && question && <SaveDialog question={question} asked={asked} at={at} close={() => setSaving(false)} />}
+      {saving && question && <SaveDialog question={question} asked={asked} at={at} close={() => (setSaving(false), opened.reload())} />}
     </section>
   );
+}
+
+/** The saved query of this name; null where there is none, or it may not be told. */
+function useOpened(name: string): Loaded<SavedQuery | null> {
+  const { client, project } = useHere();
+  return useLoaded(
+    async (signal) => {
+      if (!name || !mayDefine(project)) return null;
+      return (await client.savedQueries.list({ signal })).find((one) => one.query_name === name) ?? null;
+    },
+    [client, name],
+  );
+}
+
+/** How a saved query is drawn on dashboards, but for the type, which the address says: as long as its numbers are the same. */
+function lookOf(opened: SavedQuery | null | undefined, question: Question): Record<string, unknown> {
+  const alike = (["analysis_type", "target_property"] as const).every((name) => (opened?.query[name] ?? null) === (question[name] ?? null));
+  const { type: _, chart_type: __, ...look } = (alike && opened?.metadata?.visualization) || {};
+  return look;
 }
 
 /** Those that no field shows. */
@@ -118,9 +148,13 @@ interface ViewsProps {
   at: number;
   answer: Answer<any>;
   set: (patch: Partial<Asked>) => void;
+  /** Settings of the drawing. */
+  look: Record<string, unknown>;
+  /** What it is called as a file. */
+  name: string;
 }
 
-function Views({ asked, at, answer, set }: ViewsProps) {
+function Views({ asked, at, answer, set, look, name }: ViewsProps) {
   const { project, to } = useHere();
   const chart = useRef<ChartElement | null>(null);
   const [drawn, setDrawn] = useState<ChartElement | null>(null);
@@ -128,10 +162,10 @@ function Views({ asked, at, answer, set }: ViewsProps) {
   const { chosen, close } = useChosen(drawn, asked.question);
   const { question, view, type } = asked;
   const charted = view === "chart" || view === "table";
-  const soft = view === "table" ? { type: "table" } : type ? { type } : {};
+  const soft = { ...look, ...(view === "table" ? { type: "table" } : type && { type }) };
   const save = () => {
     const text = chart.current?.toCSV();
-    if (text) saveText(`${question!.event_collection ?? question!.analysis_type}.csv`, "text/csv", text);
+    if (text) saveText(`${slugOf(name) || "answer"}.csv`, "text/csv", text);
   };
   return (
     <Tabs label="Ways to see the answer" tabs={VIEWS} chosen={view} choose={(id) => set({ view: id })}>

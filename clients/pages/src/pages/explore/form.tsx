@@ -25,7 +25,9 @@ interface FormProps {
 
 export function QuestionForm({ draft, schema, faults, warnings, change }: FormProps) {
   const funnel = draft.analysis_type === "funnel";
-  const properties = propertiesOf(schema, funnel ? draft.steps[0]!.event_collection : draft.event_collection);
+  // A funnel's filters are about the events of its first step.
+  const event_collection = funnel ? draft.steps[0]!.event_collection : draft.event_collection;
+  const properties = propertiesOf(schema, event_collection);
   const reset = (name: string) => change({ event_collection: name, ...forgotten(draft, propertiesOf(schema, name)) });
   return (
     <div class="fields">
@@ -50,7 +52,7 @@ export function QuestionForm({ draft, schema, faults, warnings, change }: FormPr
       {takesTarget(draft.analysis_type) && (
         <Target draft={draft} properties={properties} faults={faults} warnings={warnings} change={change} />
       )}
-      <Filters draft={draft} filters={draft.filters} properties={properties} change={(filters) => change({ filters })}
+      <Filters draft={{ ...draft, event_collection }} filters={draft.filters} properties={properties} change={(filters) => change({ filters })}
         error={faults.filters ?? warnings.filters} />
       {takesGroups(draft.analysis_type) && (
         <>
@@ -64,6 +66,7 @@ export function QuestionForm({ draft, schema, faults, warnings, change }: FormPr
           )}
         </>
       )}
+      {funnel && <p class="hint">Funnels are not split by groups yet: use a filter, or compare several questions side by side.</p>}
       <When draft={draft} change={change} faults={faults} />
     </div>
   );
@@ -131,13 +134,19 @@ function Steps({ steps, schema, change, error }: StepsProps) {
       }),
     );
   };
+  const add = () => {
+    const known = steps.filter((one) => one.actor_property).at(-1)?.actor_property ?? "";
+    change([...steps, { ...emptyStep(), actor_property: known }]);
+  };
   return (
     <fieldset>
       <legend>Who did this, then that</legend>
       {steps.map((step, at) => (
         <div class="step" role="group" aria-label={`Step ${at + 1}`} key={at}>
+          <label for={`step-${at}`}>Step {at + 1}: collection</label>
           <Combobox id={`step-${at}`} label={`Step ${at + 1}: collection`} placeholder="Collection" value={step.event_collection}
             options={schema.map(({ name }) => ({ value: name }))} free commit={(name) => set(at, { event_collection: name })} />
+          <label for={`actor-${at}`}>Step {at + 1}: who</label>
           <Combobox id={`actor-${at}`} label={`Step ${at + 1}: who`} placeholder="Who: a property" value={step.actor_property}
             options={optionsOf(propertiesOf(schema, step.event_collection))} free commit={(name) => set(at, { actor_property: name })} />
           <button type="button" class="quiet icon" aria-label={`Remove step ${at + 1}`} disabled={steps.length < 2}
@@ -147,7 +156,7 @@ function Steps({ steps, schema, change, error }: StepsProps) {
         </div>
       ))}
       <p class="fault" role={error ? "alert" : undefined}>{error}</p>
-      <button type="button" class="quiet add" onClick={() => change([...steps, emptyStep()])}>
+      <button type="button" class="quiet add" onClick={add}>
         + Step
       </button>
     </fieldset>

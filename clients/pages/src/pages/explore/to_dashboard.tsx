@@ -3,7 +3,7 @@ import type { Question } from "acumen-client";
 import { useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
 import { useLoaded } from "../../loading.ts";
-import { sameQuestion, saidOf } from "../../question.ts";
+import { asksTheSame, saidBriefly } from "../../question.ts";
 import { slugOf } from "../../slug.ts";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Choice, Field, TextField } from "../../ui/field.tsx";
@@ -24,11 +24,11 @@ export function ToDashboard({ question, asked, close }: { question: Question; as
   const [title, setTitle] = useState("");
   const known = boards.value ?? [];
   const id = chosen ?? known[0]?.id ?? "";
-  const opened = saved.value?.find((one) => one.query_name === asked.saved && sameQuestion(one.query, question));
+  const opened = saved.value?.find((one) => one.query_name === asked.saved && asksTheSame(one.query, question));
   const ready = Boolean(boards.value && saved.value);
   const put = async () => {
     if (!ready) return;
-    const widget = questionWidget(question, opened?.query_name ?? null, saidOf(question).split(" ·")[0]!, asked.type);
+    const widget = questionWidget(question, opened?.query_name ?? null, saidBriefly(question), asked.type);
     if (id) {
       await changeDashboard(project, id, (before) => {
         const name = typeof before.title === "string" ? before.title : id;

@@ -5,6 +5,7 @@ import { Combobox } from "../../ui/combobox.tsx";
 import { Choice, described, Field } from "../../ui/field.tsx";
 import { dayAfter, midnight, viewersZone, zoneNames } from "../../zones.ts";
 
+/** In the words of the dashboards' own control. */
 const FRAMES = [
   ["today", "Today"],
   ["yesterday", "Yesterday"],
@@ -12,8 +13,10 @@ const FRAMES = [
   ["this_14_days", "Last 14 days"],
   ["this_30_days", "Last 30 days"],
   ["this_90_days", "Last 90 days"],
+  ["this_week", "This week"],
+  ["previous_week", "Previous week"],
   ["this_month", "This month"],
-  ["previous_month", "Last month"],
+  ["previous_month", "Previous month"],
   ["this_12_months", "Last 12 months"],
   ["this_year", "This year"],
   ["", "All time"],
