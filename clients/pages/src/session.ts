@@ -119,8 +119,10 @@ export async function entered(): Promise<Session> {
   }
 }
 
+/** End the session; who uses this browser next finds nothing of it. */
 export async function logOut(): Promise<void> {
   localStorage.removeItem(PERHAPS);
+  localStorage.removeItem(LATEST);
   await send("DELETE", "/account/sessions/current");
 }
 
