@@ -17,6 +17,7 @@ from bench import (
     clients,
     datasets,
     erasure,
+    large,
     memory,
     pages,
     pauses,
@@ -46,6 +47,7 @@ SECTIONS = (
     "charts",
     "pictures",
     "pages",
+    "large",
 )
 EVENTS = 1_000_000
 
@@ -62,7 +64,7 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         bulk.run(report, events)
     if "shred" in sections:
         shredding.run(report, events)
-    if {"queries", "profile", "memory", "erasure", "charts"} & set(sections):
+    if {"queries", "profile", "memory", "erasure", "charts", "large"} & set(sections):
         with loaded(report, events) as store:
             if "charts" in sections:
                 charts.run(report, store.server, store.events)
@@ -72,6 +74,8 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
                 profile.run(report, store)
             if "memory" in sections:
                 memory.run(report, store)
+            if "large" in sections:
+                large.run(report, store)
             if "erasure" in sections:
                 # The last: afterwards it is another store.
                 erasure.run(report, store)
@@ -115,6 +119,7 @@ def main() -> int:
         queries.ROUNDS_MIN, queries.ROUNDS_MAX = min(most, queries.ROUNDS_MIN), min(most, queries.ROUNDS_MAX)
         tenants.ROUNDS, clients.ROUNDS = min(most, tenants.ROUNDS), min(most, clients.ROUNDS)
         charts.ROUNDS, pages.ROUNDS = min(most, charts.ROUNDS), min(most, pages.ROUNDS)
+        large.ROUNDS = min(most, large.ROUNDS)
     sections = args.sections or SECTIONS
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"there is no section {', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}")

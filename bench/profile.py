@@ -62,6 +62,8 @@ def ask(server: Acumen, connection: HTTPConnection, frame: Json | None = None) -
     connection.request("GET", path, headers={"Authorization": server.read_key})
     response = connection.getresponse()
     body = response.read()
+    # The other side's turn may take longer than the server keeps an idle connection.
+    connection.close()
     if response.status != 200:
         raise Wrong(f"The server answered {response.status}: {body[:300]!r}")
     told: Json = json.loads(body)

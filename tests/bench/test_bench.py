@@ -44,6 +44,7 @@ SECTIONS: list[tuple[str, list[str], int]] = [
     ("clients", ["sender, in memory / posts", "sender, in memory / keen", "memory, end"], 4),
     ("pictures", ["an SVG of type line", "an SVG of type pie"], 6),
     ("charts", ["acumen-chart / keen-dataviz"], 24),
+    ("profile large", ["a kept profile", "a wide collection"], 2),
 ]
 
 
@@ -54,6 +55,7 @@ def test_sections_finish_with_their_figures(
     """Exit status 2 would mean that an answer was wrong; 1 that a figure is not reached, as with so few."""
     if sections == "charts":
         install_node_sdks()
+    if sections in ("charts", "profile large"):
         request.getfixturevalue("chromium")
     done = bench(*sections.split(), "--events", FEW, "--rounds", "1")
     assert done.returncode in (0, 1), done.stdout + done.stderr
