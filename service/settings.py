@@ -467,8 +467,8 @@ class Settings(BaseSettings):
     )
     smtp_host: str = Field(
         "",
-        description="Mail server for extractions by e-mail, for which `ACUMEN_PUBLIC_URL` and "
-        "`ACUMEN_SMTP_FROM` are needed; empty: no mail is sent.",
+        description="Mail server for extractions by e-mail and mails about accounts, for which "
+        "`ACUMEN_PUBLIC_URL` and `ACUMEN_SMTP_FROM` are needed; empty: no mail is sent.",
     )
     smtp_port: int = Field(587, ge=1, le=65_535, description="TCP port of the mail server.")
     smtp_security: str = Field(

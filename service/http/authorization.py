@@ -22,7 +22,7 @@ from service.http.request import cookie_of, project_of
 from service.people.known_sessions import Holder
 from service.people.same_origin import check_same_origin
 
-COOKIE = "acumen_session"
+_COOKIE = "acumen_session"
 SESSION = b"session"
 """Given in place of a key in the header ``Authorization``: the session in the cookie."""
 
@@ -108,9 +108,25 @@ WRITES = needs(Permission.WRITES)
 """The rule of the write routes, which ``service.http.write_api`` answers."""
 
 
+def is_secure(parts: Parts, request: Request) -> bool:
+    """Whether cookies are for HTTPS alone."""
+    return request.url.scheme == "https" or parts.settings.public_url.startswith("https://")
+
+
+def cookie_name(parts: Parts, request: Request, plain: str) -> str:
+    """The name under which a cookie is set and read. With this prefix no other host of the domain can set it,
+    which browsers see to by HTTPS."""
+    return f"__Host-{plain}" if is_secure(parts, request) else plain
+
+
+def session_cookie(parts: Parts, request: Request) -> str:
+    """The name of the cookie with the token of a session."""
+    return cookie_name(parts, request, _COOKIE)
+
+
 async def session_of(parts: Parts, request: Request) -> Holder | None:
     """The holder of the session in the request's cookie, not checked further; None where there is none."""
-    token = cookie_of(request.scope, COOKIE)
+    token = cookie_of(request.scope, session_cookie(parts, request))
     return None if token is None else await parts.accounts.known.find(token)
 
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 
 from service.auth.principal import Caller, Tenants, caller_in_role, unknown_project
-from service.errors import CodeRequired, Conflict, InvalidKey, NotFound, NotLoggedIn, WrongLogin
+from service.errors import CodeRequired, Conflict, InvalidKey, NotFound, NotLoggedIn, RateLimited, WrongLogin
 from service.limits.attempts import Attempts, AttemptsOf
+from service.people.account_mail import Notice, mail_notice
 from service.people.audit import Audit, actor_of, entries_of
 from service.people.known_sessions import Holder, KnownSessions
 from service.people.password_mail import mail_password_link
@@ -38,7 +39,7 @@ ATTEMPTS_PER_ACCOUNT = 10
 """Failed attempts at one account in a quarter of an hour: few enough that a code of six digits takes a year
 to guess."""
 MAILS_PER_ACCOUNT = 3
-"""Mails to one person about a forgotten password in a quarter of an hour."""
+"""Mails of one kind to one address in a quarter of an hour: about a forgotten password, or a change."""
 DEVICE_LENGTH_MAX = 200
 _IPV6_PREFIX = 64
 
@@ -248,6 +249,25 @@ class Accounts:
                 mail_password_link(self.settings, self.catalog, person, self.clock())
         except Exception:
             _log.exception("A link to set a password could not be mailed.")
+
+    def notify(self, notice: Notice, address: str) -> None:
+        """Mail to this address that something of its account has changed, if mail is set up.
+
+        Nothing is waited for. Beyond ``MAILS_PER_ACCOUNT`` nothing is sent: the address may be a stranger's,
+        which somebody entered as their own.
+        """
+        if not self.settings.smtp_host:
+            return
+        limit = AttemptsOf(_of_account(f"notice/{notice.name}", address).name, MAILS_PER_ACCOUNT)
+        with contextlib.suppress(RateLimited):
+            self._attempts.begin([limit])
+            self._mails.submit(self._mail_notice, notice, address)
+
+    def _mail_notice(self, notice: Notice, address: str) -> None:
+        try:
+            mail_notice(self.settings, notice, address)
+        except Exception:
+            _log.exception("A notice of a changed account could not be mailed.")
 
     # The audit log
 

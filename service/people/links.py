@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from service.auth.project_fields import check_address
 from service.errors import Conflict, Gone, InvalidParameter
+from service.people.account_mail import Notice
 from service.people.accounts import Accounts, Begun, Visit
 from service.people.audit import actor_of
 from service.people.tokens import DAY_US, digest_of, new_token
@@ -133,6 +134,9 @@ async def set_password(accounts: Accounts, token: str, password: str, visit: Vis
         person_id = await accounts.in_thread(links.use, digest, password_hash)
     except (UnknownInvitation, UnknownPerson):
         raise Gone(USED) from None
+    person = await accounts.in_thread(accounts.catalog.people.find, person_id)
+    if person is not None:
+        accounts.notify(Notice.PASSWORD, person.email)
     await accounts.note_of_person(person_id, "Set a password with a link", address=visit.address)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from service.errors import Conflict, Gone, InvalidParameter, RateLimited, ServiceUnavailable, WrongLogin
+from service.people.account_mail import Notice
 from service.people.accounts import Accounts, Begun, Visit
 from service.people.links import accept, checked_address, invitation_of
 from service.people.openid_provider import Challenge, NotProven, OpenIdProvider, Proven, ProviderFailed
@@ -238,6 +239,8 @@ class OpenIdLogIn:
         except DuplicateIdentity:
             self._accounts.refuse(person, "Log-in refused: another account of the provider", visit)
             raise
+        if person.password:
+            self._accounts.notify(Notice.PROVIDER, person.email)
         await self._accounts.note_of_person(
             person.id, "Link with OpenID Connect", address=visit.address, subject=proven.subject
         )

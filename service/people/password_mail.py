@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from datetime import UTC, datetime
-from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
-
-from service.exports.mail_task import send
+from service.people.account_mail import send_to
 from service.people.tokens import DAY_US, new_token
 from service.settings import Settings
 from storage.catalog.catalog import Catalog
@@ -33,14 +28,6 @@ def make_password_link(catalog: Catalog, person: Person, now_us: int) -> str:
 def mail_password_link(settings: Settings, catalog: Catalog, person: Person, now_us: int) -> None:
     """Send the person a link that sets a password. Raises Refused, OSError, smtplib.SMTPException. Blocks."""
     token = make_password_link(catalog, person, now_us)
-    mail = EmailMessage()
-    mail["Subject"] = SUBJECT
-    mail["From"] = settings.smtp_from
-    mail["To"] = person.email
-    mail["Date"] = format_datetime(datetime.now(UTC))
-    domain = parseaddr(settings.smtp_from)[1].rpartition("@")[2]
-    mail["Message-ID"] = f"<password.{secrets.token_hex(12)}@{domain}>"
-    mail["Auto-Submitted"] = "auto-generated"
     lines = (
         "Somebody, perhaps you, asked for a new password at",
         settings.public_url,
@@ -51,5 +38,4 @@ def mail_password_link(settings: Settings, catalog: Catalog, person: Person, now
         "",
         "If it was not you, do nothing: your password stays as it is.",
     )
-    mail.set_content("\n".join(lines) + "\n")
-    send(settings, mail, person.email)
+    send_to(settings, person.email, SUBJECT, lines)

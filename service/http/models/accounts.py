@@ -93,6 +93,10 @@ class FactorConfirmation(RequestBody):
     code: Text
 
 
+class FactorBegin(RequestBody):
+    password: GivenPassword
+
+
 class FactorEnd(RequestBody):
     password: GivenPassword
 

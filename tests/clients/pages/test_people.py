@@ -215,6 +215,11 @@ def test_a_link_sets_a_password_once(visiting: Visiting, owner: Visitor) -> None
 def test_the_second_factor_is_turned_on_asked_for_and_turned_off(owner: Visitor) -> None:
     page = visit(owner, "/app/account")
     page.get_by_role("button", name="Turn it on").click()
+    page.get_by_label("Your password").fill("not my password")
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("alert").filter(has_text="The password is wrong").wait_for()
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_role("button", name="Go on").click()
     secret = page.get_by_label("the secret", exact=True).inner_text().strip()
     address = page.get_by_label("the address", exact=True).inner_text().strip()
     assert secret in address
@@ -319,6 +324,9 @@ def test_axe_finds_nothing_serious_in_the_pages_of_people(
     stranger.hold(joined(owner.served, invited(owner.served, "dan", "--owner"), "dan"))
     visit(stranger, "/app/account").get_by_text("this one").wait_for()
     page.get_by_role("button", name="Turn it on").click()
+    look(page)
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_role("button", name="Go on").click()
     page.get_by_label("Code of six digits").wait_for()
     look(page)
     visit(stranger, "/app/people").get_by_role("group", name="The audit log").wait_for()

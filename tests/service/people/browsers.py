@@ -24,6 +24,7 @@ class Browser:
     def __init__(self, whole: Whole, headers: Mapping[str, str] = PAGE) -> None:
         self.whole = whole
         self.headers = dict(headers)
+        self.cookie_name = "acumen_session"
         self.cookie = ""
         self.set_cookie = ""
         """As the last answer set it."""
@@ -34,12 +35,13 @@ class Browser:
         """A request as the scripts of the pages send it."""
         given = {"authorization": "session", "content-type": "application/json", **self.headers}
         if self.cookie:
-            given["cookie"] = f"acumen_session={self.cookie}"
+            given["cookie"] = f"{self.cookie_name}={self.cookie}"
         given |= headers or {}
         reply = self.whole.send(method, address, body, {name: text for name, text in given.items() if text})
         self.set_cookie = reply.headers.get("set-cookie", "")
         if self.set_cookie:
-            self.cookie = SimpleCookie(self.set_cookie)["acumen_session"].value
+            self.cookie_name, set_to = next(iter(SimpleCookie(self.set_cookie).items()))
+            self.cookie = set_to.value
         return reply
 
     def ask(self, project: Project, path: str, **more: Any) -> httpx.Response:

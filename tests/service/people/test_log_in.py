@@ -65,10 +65,18 @@ class TestLogIn:
     def test_the_cookie_is_secure_where_the_address_is(self, tmp_path: Path) -> None:
         whole = Whole(tmp_path / "data", public_url="https://acumen.example")
         try:
-            ann = Browser(whole, {"origin": "https://acumen.example"})
-            ann.cookie = person_token(whole)
+            ann = first_person(whole)
             ann.log_in("ann@example.com")
-            assert SimpleCookie(ann.set_cookie)["acumen_session"]["secure"]
+            [cookie] = SimpleCookie(ann.set_cookie).values()
+            assert cookie.key == "__Host-acumen_session"
+            assert cookie["secure"] and cookie["path"] == "/" and not cookie["domain"]
+            assert ann.send("GET", "/account").status_code == 200
+            # Another host of the domain can set the plain name, and nothing over it is believed.
+            plain = {"cookie": f"acumen_session={ann.cookie}"}
+            assert ann.send("GET", "/account", headers=plain).status_code == 401
+            assert ann.send("DELETE", "/account/sessions/current").status_code == 204
+            [cookie] = SimpleCookie(ann.set_cookie).values()
+            assert cookie.key == "__Host-acumen_session" and cookie["max-age"] == "0" and cookie["secure"]
         finally:
             whole.close()
 
@@ -127,13 +135,13 @@ class TestLogIn:
         assert one.startswith("$argon2id$") and not is_right(one, PASSWORD + "x") and not is_right("", "")
 
 
-def person_token(whole: Whole) -> str:
-    """The session of a first person of a server with a public address."""
+def first_person(whole: Whole) -> Browser:
+    """The browser of the first person of a server with a public address."""
     from tests.service.people.browsers import invited
 
     browser = Browser(whole, {"origin": "https://acumen.example"})
     assert browser.join(invited(whole, is_owner=True), "ann").status_code == 201
-    return browser.cookie
+    return browser
 
 
 class TestBruteForce:
@@ -321,8 +329,7 @@ class TestPages:
     def test_the_public_address_is_the_only_origin(self, tmp_path: Path) -> None:
         whole = Whole(tmp_path / "data", public_url="https://acumen.example")
         try:
-            browser = Browser(whole, {"origin": "https://acumen.example"})
-            browser.cookie = person_token(whole)
+            browser = first_person(whole)
             assert browser.send("GET", "/account").status_code == 200
             assert browser.send("GET", "/account", headers={"origin": "http://test"}).status_code == 403
         finally:
@@ -370,7 +377,7 @@ class TestSessionsOfKeys:
         browser = self.begin(whole, whole.project.master_key)
         organisation = f"/account/organisations/{whole.project.organisation_id}"
         assert browser.send("GET", f"{organisation}/people").status_code == 404
-        assert browser.send("POST", "/account/two-factor").status_code == 403
+        assert browser.send("POST", "/account/two-factor", {"password": PASSWORD}).status_code == 403
         body = {"old": PASSWORD, "new": PASSWORD}
         assert browser.send("PUT", "/account/password", body).status_code == 403
         [own] = browser.send("GET", "/account/sessions").json()

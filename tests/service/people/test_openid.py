@@ -19,7 +19,7 @@ from service.people.links import make_first_link
 from service.people.openid_provider import BODY_BYTES_MAX, _small
 from service.settings import BadSettings, load
 from storage.catalog.people.records import Role
-from tests.service.people.browsers import PAGE, Browser, invited, person
+from tests.service.people.browsers import PAGE, PASSWORD, Browser, invited, person
 from tests.service.people.provider import (
     CLIENT_ID,
     METADATA,
@@ -272,7 +272,7 @@ class TestWhoIsLetIn:
         for old in ("", "correct horse battery"):
             reply = send("PUT", "/account/password", {"old": old, "new": "another good password"})
             assert reply.status_code == 401
-        assert send("POST", "/account/two-factor").status_code == 409
+        assert send("POST", "/account/two-factor", {"password": PASSWORD}).status_code == 409
 
     def test_no_letter_of_another_alphabet_becomes_one_of_ascii(self) -> None:
         assert _small("K\u212a\u00c9@\u212a.com") == "k\u212a\u00e9@\u212a.com"

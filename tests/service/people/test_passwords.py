@@ -24,6 +24,28 @@ def ann(whole: Whole) -> Browser:
     return person(whole, "ann", owner=True)
 
 
+@pytest.fixture
+def mails(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
+    """What the seam to the mail server was given."""
+    sent: list[Message] = []
+    monkeypatch.setattr(
+        "service.people.account_mail.send", lambda settings, mail, recipient: sent.append(mail)
+    )
+    return sent
+
+
+@pytest.fixture
+def mailing(tmp_path: Path) -> Iterator[Whole]:
+    made = Whole(
+        tmp_path / "data",
+        smtp_host="mail.example",
+        smtp_from="acumen@example.com",
+        public_url="http://test",
+    )
+    yield made
+    made.close()
+
+
 class TestChanges:
     def test_a_new_password_ends_all_other_sessions(self, whole: Whole, ann: Browser) -> None:
         other = Browser(whole)
@@ -87,26 +109,6 @@ class TestLinks:
 
 
 class TestForgotten:
-    @pytest.fixture
-    def mails(self, monkeypatch: pytest.MonkeyPatch) -> list[Message]:
-        """What the seam to the mail server was given."""
-        sent: list[Message] = []
-        monkeypatch.setattr(
-            "service.people.password_mail.send", lambda settings, mail, recipient: sent.append(mail)
-        )
-        return sent
-
-    @pytest.fixture
-    def mailing(self, tmp_path: Path) -> Iterator[Whole]:
-        made = Whole(
-            tmp_path / "data",
-            smtp_host="mail.example",
-            smtp_from="acumen@example.com",
-            public_url="http://test",
-        )
-        yield made
-        made.close()
-
     def forget(self, whole: Whole, email: str, **headers: str) -> Any:
         reply = Browser(whole).send("POST", "/account/password/forgotten", {"email": email}, headers)
         whole.parts.accounts._mails.submit(int).result()
@@ -151,13 +153,72 @@ class TestForgotten:
         assert mails == []
 
 
+def mailed(whole: Whole, mails: list[Any]) -> list[tuple[str, str]]:
+    """Address and subject of each mail, once all are on their way."""
+    whole.parts.accounts._mails.submit(int).result()
+    return [(mail["To"], mail["Subject"]) for mail in mails]
+
+
+class TestNotices:
+    """Who has an account hears of what somebody else may have done with it."""
+
+    def change(self, ann: Browser, email: str) -> None:
+        body = {"name": "Ann", "email": email, "password": PASSWORD}
+        assert ann.send("PUT", "/account", body).status_code == 200
+
+    def test_a_new_address_is_told_to_the_old_one(self, mailing: Whole, mails: list[Any]) -> None:
+        ann = person(mailing, "ann", owner=True)
+        self.change(ann, "ann@example.com")
+        assert mailed(mailing, mails) == []
+        self.change(ann, "eve@example.com")
+        assert mailed(mailing, mails) == [("ann@example.com", "Your e-mail address was changed")]
+        text = mails[0].get_content()
+        assert "http://test" in text and "#" not in text and "eve@example.com" not in text
+
+    def test_a_new_password_is_told(self, mailing: Whole, mails: list[Any]) -> None:
+        ann = person(mailing, "ann", owner=True)
+        assert ann.send("PUT", "/account/password", {"old": "wrong one", "new": NEW}).status_code == 401
+        assert mailed(mailing, mails) == []
+        assert ann.send("PUT", "/account/password", {"old": PASSWORD, "new": NEW}).status_code == 204
+        told = ("ann@example.com", "Your password was changed")
+        assert mailed(mailing, mails) == [told]
+        [known] = mailing.catalog.people.all()
+        token = make_password_link(mailing.catalog, known, mailing.parts.clock())
+        Browser(mailing).send("POST", "/account/password/reset", {"token": token, "new": PASSWORD})
+        assert mailed(mailing, mails) == [told, told]
+        assert all(token not in mail.get_content() for mail in mails)
+
+    def test_the_end_of_a_second_factor_is_told(self, mailing: Whole, mails: list[Any]) -> None:
+        ann = person(mailing, "ann", owner=True)
+        path, body = "/account/two-factor", {"password": PASSWORD}
+        assert ann.send("DELETE", path, body).status_code == 204
+        assert mailed(mailing, mails) == []
+        secret = ann.send("POST", path, body).json()["secret"]
+        ann.send("PUT", path, {"code": pyotp.TOTP(secret).at(mailing.now_us // 1_000_000)})
+        assert ann.send("DELETE", path, body).status_code == 204
+        assert mailed(mailing, mails) == [("ann@example.com", "Your second factor was turned off")]
+
+    def test_a_stranger_is_not_flooded(self, mailing: Whole, mails: list[Any]) -> None:
+        """Anybody may enter any address as their own, and change it again."""
+        ann = person(mailing, "ann", owner=True)
+        for _ in range(MAILS_PER_ACCOUNT + 2):
+            self.change(ann, "stranger@example.com")
+            self.change(ann, "ann@example.com")
+        to_stranger = [to for to, _ in mailed(mailing, mails) if to == "stranger@example.com"]
+        assert len(to_stranger) == MAILS_PER_ACCOUNT
+
+    def test_without_mail_nothing_is_sent(self, whole: Whole, ann: Browser, mails: list[Any]) -> None:
+        assert ann.send("PUT", "/account/password", {"old": PASSWORD, "new": NEW}).status_code == 204
+        assert mailed(whole, mails) == []
+
+
 class TestSecondFactor:
     def code(self, whole: Whole, secret: str, steps: int = 0) -> str:
         return pyotp.TOTP(secret).at(whole.now_us // 1_000_000 + 30 * steps)
 
     def begin(self, whole: Whole, ann: Browser) -> tuple[str, list[str]]:
         """The secret, and the recovery codes."""
-        offer = ann.send("POST", "/account/two-factor").json()
+        offer = ann.send("POST", "/account/two-factor", {"password": PASSWORD}).json()
         assert offer["uri"].startswith("otpauth://totp/Acumen:ann%40example.com?secret=")
         code = self.code(whole, offer["secret"])
         reply = ann.send("PUT", "/account/two-factor", {"code": code})
@@ -202,16 +263,34 @@ class TestSecondFactor:
         assert Browser(whole).log_in("ann@example.com", code=codes[1]).status_code == 201
 
     def test_one_that_is_not_confirmed_does_not_count(self, whole: Whole, ann: Browser) -> None:
-        ann.send("POST", "/account/two-factor")
+        ann.send("POST", "/account/two-factor", {"password": PASSWORD})
         assert ann.send("PUT", "/account/two-factor", {"code": "000000"}).status_code == 401
         assert Browser(whole).log_in("ann@example.com").status_code == 201
 
     def test_a_session_alone_replaces_none(self, whole: Whole, ann: Browser) -> None:
         secret, _ = self.begin(whole, ann)
-        reply = ann.send("POST", "/account/two-factor")
+        reply = ann.send("POST", "/account/two-factor", {"password": PASSWORD})
         assert (reply.status_code, reply.json()["error_code"]) == (409, "SecondFactorError")
         reply = ann.send("PUT", "/account/two-factor", {"code": self.code(whole, secret, 1)})
         assert reply.status_code == 401
+
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [(None, 400), ({}, 400), ({"password": ""}, 401), ({"password": "wrong password"}, 401)],
+    )
+    def test_the_beginning_needs_the_password(
+        self, whole: Whole, ann: Browser, body: Any, status: int
+    ) -> None:
+        """Whoever borrows a session must not lock its person out with an app of their own."""
+        reply = ann.send("POST", "/account/two-factor", body)
+        assert reply.status_code == status and "secret" not in reply.json()
+        [known] = whole.catalog.people.all()
+        assert known.factor_offered is None
+
+    def test_guesses_at_the_beginning_are_counted(self, ann: Browser) -> None:
+        for _ in range(ATTEMPTS_PER_ACCOUNT):
+            ann.send("POST", "/account/two-factor", {"password": "wrong password"})
+        assert ann.send("POST", "/account/two-factor", {"password": PASSWORD}).status_code == 429
 
     def test_the_end_needs_the_password(self, whole: Whole, ann: Browser) -> None:
         self.begin(whole, ann)

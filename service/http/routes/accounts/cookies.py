@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.http.authorization import COOKIE, session_of
+from service.http.authorization import is_secure, session_cookie, session_of
 from service.http.client_address import client_ip_finder
 from service.http.parts import Parts
 from service.http.request import empty_answer
@@ -20,7 +20,7 @@ async def visit_of(parts: Parts, request: Request) -> Visit:
 def with_session(answer: Response, parts: Parts, request: Request, begun: Begun) -> Response:
     """The answer, with the cookie of the session: for no script to read, nor for other sites to send."""
     answer.set_cookie(
-        COOKIE,
+        session_cookie(parts, request),
         begun.token,
         max_age=max(1, (begun.session.expires_us - begun.session.created_us) // 1_000_000),
         secure=is_secure(parts, request),
@@ -33,10 +33,7 @@ def with_session(answer: Response, parts: Parts, request: Request, begun: Begun)
 def ended(parts: Parts, request: Request) -> Response:
     """A 204 that removes the cookie."""
     answer = empty_answer()
-    answer.delete_cookie(COOKIE, secure=is_secure(parts, request), httponly=True, samesite="strict")
+    answer.delete_cookie(
+        session_cookie(parts, request), secure=is_secure(parts, request), httponly=True, samesite="strict"
+    )
     return answer
-
-
-def is_secure(parts: Parts, request: Request) -> bool:
-    """Whether cookies are for HTTPS alone."""
-    return request.url.scheme == "https" or parts.settings.public_url.startswith("https://")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from service.errors import NotFound
-from service.http.authorization import PUBLIC, VISITOR
+from service.http.authorization import PUBLIC, VISITOR, cookie_name, is_secure
 from service.http.models import accounts as models
 from service.http.openapi.operation import STRING, DocumentedAnswer, Example, in_query, ok
-from service.http.parts import Parts
 from service.http.request import Pairs, cookie_of, json_answer, pairs_of
-from service.http.routes.accounts.cookies import is_secure, visit_of, with_session
+from service.http.routes.accounts.cookies import visit_of, with_session
 from service.http.routes.accounts.own import OPEN
 from service.http.routing import OfAnyone, RouteArea
 
@@ -61,7 +59,7 @@ async def begin(call: OfAnyone, given: models.OpenIdBegin) -> Response:
     answer = json_answer({"location": sent.location})
     # The provider's page leads back here, so the browser has to send this one from another site.
     answer.set_cookie(
-        _cookie(parts, request),
+        cookie_name(parts, request, _COOKIE),
         sent.cookie,
         max_age=_SECONDS,
         secure=is_secure(parts, request),
@@ -99,7 +97,7 @@ async def come_back(call: OfAnyone) -> Response:
     visit = await visit_of(parts, request)
     try:
         entered = await parts.openid.finish(
-            visit, cookie_of(request.scope, _cookie(parts, request)), returned
+            visit, cookie_of(request.scope, cookie_name(parts, request, _COOKIE)), returned
         )
     except NotLetIn as error:
         answer = _to({"openid": str(error.fault)})
@@ -107,7 +105,7 @@ async def come_back(call: OfAnyone) -> Response:
         shown = {"openid": "entered"} | ({} if entered.next is None else {"next": entered.next})
         answer = with_session(_to(shown), parts, request, entered.begun)
     answer.delete_cookie(
-        _cookie(parts, request), secure=is_secure(parts, request), httponly=True, samesite="lax"
+        cookie_name(parts, request, _COOKIE), secure=is_secure(parts, request), httponly=True, samesite="lax"
     )
     return answer
 
@@ -121,8 +119,3 @@ def _one(pairs: Pairs, name: str) -> str | None:
     """The value of a parameter that is there once; None for another."""
     found = [value for known, value in pairs if known == name]
     return found[0] if len(found) == 1 else None
-
-
-def _cookie(parts: Parts, request: Request) -> str:
-    """Its name. With this prefix no other host of the domain can set it, which browsers see to by HTTPS."""
-    return f"__Host-{_COOKIE}" if is_secure(parts, request) else _COOKIE

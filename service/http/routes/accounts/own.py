@@ -18,6 +18,7 @@ from service.http.request import audit_details, empty_answer, json_answer, segme
 from service.http.routes.accounts.cookies import ended, visit_of, with_session
 from service.http.routes.administration.server_state import operates
 from service.http.routing import AccountCall, OfAccount, OfAnyone, RouteArea
+from service.people.account_mail import Notice
 from service.people.accounts import Begun
 from service.people.known_sessions import Holder
 from service.people.links import checked_address, plain_address
@@ -47,7 +48,9 @@ area = RouteArea(
     "Log in",
     {
         201: DocumentedAnswer(
-            "The session has begun: its token is in the cookie `acumen_session`.", models.Account
+            "The session has begun: its token is in the cookie `acumen_session`, by HTTPS "
+            "`__Host-acumen_session`.",
+            models.Account,
         )
     },
     examples=(
@@ -165,6 +168,8 @@ async def rename(call: OfAccount, given: models.OwnChange) -> Response:
             raise Conflict(str(error)) from None
         except InvalidName as error:
             raise InvalidParameter(f"'name': {error}") from None
+    if address != person.email:
+        parts.accounts.notify(Notice.ADDRESS, person.email)
     audit_details(call.request, name=given.name.strip(), email=address)
     standing = await parts.in_thread(parts.catalog.people.standing, person.id)
     return json_answer(await account_json(parts, replace(call.holder, standing=standing)))
@@ -194,6 +199,7 @@ async def change_password(call: OfAccount, given: models.PasswordChange) -> Resp
     )
     if not changed:
         raise WrongLogin("The password is wrong: another was set in this moment.")
+    parts.accounts.notify(Notice.PASSWORD, call.person.email)
     return empty_answer()
 
 
@@ -203,17 +209,23 @@ async def change_password(call: OfAccount, given: models.PasswordChange) -> Resp
     "Begin a second factor",
     ok(models.FactorOffer, "The secret for an app, also as an address to show as a code."),
     errors=(409,),
-    examples=(Example(key="session", keep={"secret": "secret"}),),
+    examples=(
+        Example(body={"password": "{owner_password}"}, key="session", keep={"secret": "secret"}),
+        Example(body={"password": "another one"}, key="session", status=401),
+        Example(body={}, key="session", status=400),
+    ),
 )
-async def offer_factor(call: OfAccount) -> Response:
-    """It counts once it is confirmed with a code. Who has one already ends it first, for which the password
-    is needed: a session that somebody left open must not be enough to replace it."""
+async def offer_factor(call: OfAccount, given: models.FactorBegin) -> Response:
+    """With the password: a session that somebody left open must not be enough to lock its person out. It
+    counts once it is confirmed with a code. Who has one already ends it first."""
+    given.refuse_unknown("the beginning of a second factor")
     if not call.person.password:
         raise Conflict(
             "You have no password: a second factor is for your provider to ask for.", code=FACTOR_THERE
         )
     if call.person.factor is not None:
         raise Conflict("You have a second factor: end it first.", code=FACTOR_THERE)
+    await _check_password(call, given.password)
     secret, uri = await call.parts.in_thread(call.parts.accounts.factors.offer, call.person)
     return json_answer({"secret": secret, "uri": uri, "picture": await call.parts.in_thread(picture_of, uri)})
 
@@ -252,6 +264,8 @@ async def end_factor(call: OfAccount, given: models.FactorEnd) -> Response:
     given.refuse_unknown("the end of a second factor")
     await _check_password(call, given.password)
     await call.parts.in_thread(call.parts.catalog.people.drop_factor, call.person.id)
+    if call.person.factor is not None:
+        call.parts.accounts.notify(Notice.FACTOR_ENDED, call.person.email)
     return empty_answer()
 
 

@@ -24,7 +24,7 @@ export function SecondFactor({ on, renew, say }: Props) {
   const [codes, setCodes] = useState<string[] | null>(null);
   const [offer, setOffer] = useState<Offer | null>(null);
   const [ending, setEnding] = useState(false);
-  const begin = useSubmit(async () => setOffer(await call<Offer>("POST", "/account/two-factor")));
+  const [beginning, setBeginning] = useState(false);
   if (codes) return <RecoveryCodes codes={codes} close={() => setCodes(null)} />;
   if (on) {
     return (
@@ -46,13 +46,13 @@ export function SecondFactor({ on, renew, say }: Props) {
     return <Confirm offer={offer} confirmed={confirmed} close={() => setOffer(null)} />;
   }
   return (
-    <form onSubmit={begin.submit}>
+    <>
       <p>With it, your password alone opens nothing: to log in also takes a code of an app on your phone.</p>
-      <Refused>{faultsOf(begin.error)[""]}</Refused>
-      <button type="submit" disabled={begin.busy}>
+      <button type="button" onClick={() => setBeginning(true)}>
         Turn it on
       </button>
-    </form>
+      {beginning && <Beginning close={() => setBeginning(false)} begun={setOffer} />}
+    </>
   );
 }
 
@@ -109,6 +109,24 @@ function RecoveryCodes({ codes, close }: { codes: string[]; close: () => void })
         </button>
       </p>
     </>
+  );
+}
+
+function Beginning({ close, begun }: { close: () => void; begun: (offer: Offer) => void }) {
+  const [password, setPassword] = useState("");
+  const act = async () => {
+    const offer = await call<Offer>("POST", "/account/two-factor", { password });
+    close();
+    begun(offer);
+  };
+  return (
+    <Dialog title="Turn the second factor on?" action="Go on" act={act} close={close}>
+      <p>Next you scan a code with an authenticator app on your phone.</p>
+      <TextField
+        id="begin-password" label="Your password" type="password" value={password} set={setPassword}
+        autocomplete="current-password" required
+      />
+    </Dialog>
   );
 }
 
