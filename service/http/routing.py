@@ -67,7 +67,7 @@ _ADDRESSES = frozenset({"project_id", "organization_id"})
 """Names in paths that say whose it is, and not what was changed."""
 _OF_EVENTS = frozenset({"event_collection", "property_name", "rest"})
 """Names in paths that clients chose for their events. The catalog forgets them when the events go, so the
-audit log never has them."""
+audit log has those alone that a route adds: of deletions, which nobody could account for otherwise."""
 _CALL = "acumen.call"
 """Key in a request's scope: the call passed to the handler."""
 Answers = Mapping[int, DocumentedAnswer]

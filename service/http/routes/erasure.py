@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from query.answers.event_matching import check_conditions, kept_without_value
 from query.language.fields import structured
-from query.language.nodes import Filter, MetricQuery
+from query.language.nodes import AnyOf, Filter, MetricQuery
 from query.language.parameters import check, is_absent
 from query.language.query_string import from_query_string
 from query.language.suggestions import did_you_mean
@@ -46,6 +46,7 @@ from service.http.request import (
 from service.http.routes.schema import properties_of, shown
 from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.limits.rate_limiter import Rate
+from service.saved_queries.definition import moment_text
 from storage.catalog.errors import TooManyProperties, UnknownCollection
 from storage.catalog.stored.records import Collection, Erasure, ErasureKind, ErasureState
 from storage.catalog.tenants.records import Project
@@ -54,6 +55,9 @@ from storage.files.deletion import DAMAGED
 
 POLL_SECONDS = (0.01, 0.02, 0.05, 0.1)
 """Pauses between checks whether a request is carried out; the last one is repeated."""
+NOTED_MAX = 20
+"""Properties of one request that the audit log names."""
+_NOTED_LENGTH_MAX = 256
 _NARROWING = ("filters", "timeframe", "timezone", "week_start")
 _AS_THEY_ARE = Context("${keen.ip}", "${keen.user_agent}")
 """Leaves placeholders as they are: the caller who changes events is not the client that sent them."""
@@ -111,7 +115,10 @@ async def update(call: OfProject, body: EventUpdate) -> Response:
     parameters, filters = await narrowed(parts, caller.project, name, _narrowing_of(body))
     collection = await _collection(call, name)
     _check_filters(parts, collection, filters)
-    return json_answer({"updated_events": await _update(parts, collection, updates, parameters)})
+    _note(request, collection, parameters, filters)
+    changed = [update["path"] for update, _ in updates]
+    audit_details(request, changed="some events", properties=_noted_names(changed))
+    return json_answer({"updated_events": await _update(call, collection, updates, parameters)})
 
 
 @area.serve(
@@ -163,9 +170,9 @@ async def delete(call: OfProject) -> Response:
     audit_details(request, deleted=all_events if address.property_name is None else "a property")
     collection = await _collection(call, address.collection)
     if address.property_name is not None:
-        await _delete_property(parts, collection, address.property_name)
+        await _delete_property(call, collection, address.property_name)
     else:
-        await _delete_events(parts, caller.project, collection, narrowing)
+        await _delete_events(call, collection, narrowing)
     return empty_answer()
 
 
@@ -188,22 +195,57 @@ async def _collection(call: ProjectCall, name: str) -> Collection:
     return visible[0]
 
 
-async def _delete_property(parts: Parts, collection: Collection, path: str) -> None:
+async def _delete_property(call: ProjectCall, collection: Collection, path: str) -> None:
     if path == "keen" or path.startswith("keen."):
         raise Forbidden("A property of 'keen' cannot be deleted.")
     if not any(name == path or name.startswith(path + ".") for name in properties_of(collection.schema)):
         raise NotFound.named("property", path)
-    await carried_out(parts, collection, ErasureKind.PROPERTY, {"property": path})
+    _note(call.request, collection, {}, ())
+    audit_details(call.request, properties=_noted_names([path]))
+    await carried_out(call, collection, ErasureKind.PROPERTY, {"property": path})
 
 
-async def _delete_events(
-    parts: Parts, project: Project, collection: Collection, given: Mapping[str, Any]
-) -> None:
+async def _delete_events(call: ProjectCall, collection: Collection, given: Mapping[str, Any]) -> None:
     parameters: dict[str, Any] = {}
+    filters: tuple[Filter, ...] = ()
     if given:
-        parameters, filters = await narrowed(parts, project, collection.name, given)
-        _check_filters(parts, collection, filters)
-    await carried_out(parts, collection, ErasureKind.EVENTS, parameters)
+        parameters, filters = await narrowed(call.parts, call.caller.project, collection.name, given)
+        _check_filters(call.parts, collection, filters)
+    _note(call.request, collection, parameters, filters)
+    await carried_out(call, collection, ErasureKind.EVENTS, parameters)
+
+
+def _note(
+    request: Request, collection: Collection, parameters: Mapping[str, Any], filters: Sequence[Filter]
+) -> None:
+    """Have the audit log say what a request is about. Of filters it never has the values, which may be what
+    was to be forgotten."""
+    audit_details(request, event_collection=collection.name)
+    if filters:
+        named = list(dict.fromkeys(_conditions(filters)))
+        shown = [
+            {"property_name": path[:_NOTED_LENGTH_MAX], "operator": operator}
+            for path, operator in named[:NOTED_MAX]
+        ]
+        audit_details(request, filters=len(filters), filtered_by=shown)
+    for name in ("start", "end"):
+        moment = parameters.get(f"{name}_us")
+        if moment is not None:
+            audit_details(request, **{name: moment_text(moment)})
+
+
+def _conditions(filters: Sequence[Filter]) -> Iterator[tuple[str, str]]:
+    """The property and the operator of each condition."""
+    for one in filters:
+        if isinstance(one, AnyOf):
+            yield from _conditions(one.operands)
+        else:
+            yield one.path, one.operator.value
+
+
+def _noted_names(paths: Sequence[str]) -> list[str]:
+    """Names of properties as far as the audit log has them."""
+    return [path[:_NOTED_LENGTH_MAX] for path in paths[:NOTED_MAX]]
 
 
 def _check_filters(parts: Parts, collection: Collection, filters: Sequence[Filter]) -> None:
@@ -297,12 +339,13 @@ def _narrowing_of(body: EventUpdate) -> Mapping[str, Any]:
 
 
 async def _update(
-    parts: Parts,
+    call: ProjectCall,
     collection: Collection,
     updates: list[tuple[dict[str, Any], ValidatedEvent]],
     parameters: dict[str, Any],
 ) -> int:
     """How many events were changed. Raises InvalidParameter."""
+    parts = call.parts
     lanes = list(dict.fromkeys(pair for _, found in updates for pair in found.wanted))
     try:
         await parts.in_thread(
@@ -311,7 +354,7 @@ async def _update(
     except TooManyProperties as error:
         raise InvalidParameter(str(error)) from None
     parameters["updates"] = [update for update, _ in updates]
-    return (await carried_out(parts, collection, ErasureKind.UPDATE, parameters)).events
+    return (await carried_out(call, collection, ErasureKind.UPDATE, parameters)).events
 
 
 def _read_update(given: PropertyUpdate, number: int) -> tuple[dict[str, Any], ValidatedEvent]:
@@ -350,14 +393,15 @@ async def narrowed(
 
 
 async def carried_out(
-    parts: Parts, collection: Collection, kind: ErasureKind, parameters: Mapping[str, Any]
+    call: ProjectCall, collection: Collection, kind: ErasureKind, parameters: Mapping[str, Any]
 ) -> Erasure:
     """The request, once the keeper has carried it out.
 
     Raises TimedOut, after which it may still be carried out, and ServiceUnavailable if it failed.
     """
-    catalog = parts.catalog
+    parts, catalog = call.parts, call.parts.catalog
     number = await parts.in_thread(catalog.erasures.request, collection.id, kind, parameters)
+    audit_details(call.request, erasure=number)
     deadline = time.monotonic() + parts.settings.erase_seconds
     checks = 0
     while time.monotonic() < deadline:
@@ -365,7 +409,11 @@ async def carried_out(
         checks += 1
         erasure = await parts.in_thread(catalog.erasures.find, number)
         if erasure is None or erasure.state is ErasureState.DONE:
-            return erasure or Erasure(number, collection.id, kind, {}, ErasureState.DONE, 0, None)
+            erasure = erasure or Erasure(number, collection.id, kind, {}, ErasureState.DONE, 0, None)
+            if kind is not ErasureKind.PROPERTY:
+                # Of a property it is the number of all events in the files that had it.
+                audit_details(call.request, events=erasure.events)
+            return erasure
         if erasure.state is ErasureState.FAILED:
             raise _failed(erasure.problem)
     raise TimedOut(

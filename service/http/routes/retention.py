@@ -12,7 +12,7 @@ from service.errors import NotFound
 from service.http.authorization import MASTER
 from service.http.models.erasure import NewRetention, Retention
 from service.http.openapi.operation import Example, gone, ok
-from service.http.request import empty_answer, json_answer, raw_path
+from service.http.request import audit_details, empty_answer, json_answer, raw_path
 from service.http.routing import OfProject, ProjectCall, RouteArea
 from storage.catalog.errors import UnknownCollection
 
@@ -39,6 +39,7 @@ async def keep(call: OfProject, retention: NewRetention) -> Response:
     retention.refuse_unknown("retention")
     collection_id = await _collection_id(call)
     await call.parts.in_thread(call.parts.catalog.retention.put, collection_id, retention.days)
+    audit_details(call.request, event_collection=_collection_of(call.request), days=retention.days)
     return json_answer({"days": retention.days})
 
 
@@ -59,6 +60,7 @@ async def show(call: OfProject) -> Response:
 async def keep_for_ever(call: OfProject) -> Response:
     collection_id = await _collection_id(call)
     await call.parts.in_thread(call.parts.catalog.retention.put, collection_id, None)
+    audit_details(call.request, event_collection=_collection_of(call.request))
     return empty_answer()
 
 

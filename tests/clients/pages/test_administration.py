@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -308,7 +309,12 @@ def test_retention_says_what_would_go_before_it_does(shop: Visitor) -> None:
 def test_the_audit_log_of_the_project_is_narrowed_to_one_actor(shop: Visitor) -> None:
     path = f"/3.0/projects/{shop.project.id}/keys"
     shop.manage("POST", path, {"name": "Noted", "permitted": ["queries"]})
+    only = [{"property_name": "country", "operator": "eq", "property_value": "PL"}]
+    events = f"/3.0/projects/{shop.project.id}/events/logins"
+    shop.served.record(shop.project, "logins", {"country": "PL"})
+    shop.manage("DELETE", f"{events}?{urlencode({'filters': json.dumps(only)})}")
     page = settings(shop, "audit")
+    page.get_by_text("event collection: logins, filters: 1, filtered by: country (eq), ").wait_for()
     page.get_by_text("name: Noted").wait_for()
     page.get_by_role("button", name="master key").click()
     page.get_by_role("button", name="Of everybody again").wait_for()

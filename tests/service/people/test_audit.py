@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service.http.routes.erasure import NOTED_MAX
 from storage.catalog.people.records import Role
-from tests.service.people.browsers import PASSWORD, Browser, person
+from tests.service.people.browsers import PAGE, PASSWORD, Browser, person
 from tests.service.whole import Whole
 
 SAVED = {"query": {"analysis_type": "count", "event_collection": "purchases"}, "refresh_rate": 0}
@@ -51,16 +53,107 @@ def test_what_a_key_changes_is_told_without_the_key(whole: Whole, owner: Browser
     assert key not in everything and whole.project.master_key not in everything
 
 
-def test_a_deletion_is_told_without_names_that_went_with_it(whole: Whole, owner: Browser) -> None:
-    whole.record(whole.project, "private", [{"secret": 1, "n": 2}])
-    assert whole.told(whole.project, "DELETE", "events/private/properties/secret") is None
-    assert whole.told(whole.project, "DELETE", "events/private") is None
-    told = log_of(whole, owner, limit=2)
-    assert {entry["action"] for entry in told} == {"Delete events, or a whole collection"}
-    assert [entry["details"] for entry in told] == [{"deleted": "a collection"}, {"deleted": "a property"}]
-    assert {(entry["actor"]["kind"], entry["object"]) for entry in told} == {("key", "")}
+def asked(owner: Browser, whole: Whole, method: str, path: str, body: Any = None, **query: Any) -> None:
+    """A change of events, asked for by a person."""
+    session = {**PAGE, "cookie": f"{owner.cookie_name}={owner.cookie}", "content-type": "application/json"}
+    reply = whole.call(whole.project, method, path, body, key="session", headers=session, **query)
+    assert reply.status_code in (200, 204), reply.text
+
+
+def test_who_deleted_what_and_when_is_told(whole: Whole, owner: Browser) -> None:
+    """Filters are told by property and operator: their values may be what was to be forgotten."""
+    ben = {"user": {"mail": "ben@example.org"}, "keen": {"timestamp": "2026-01-02T03:00:00Z"}}
+    whole.record(whole.project, "logins", [ben, {"user": {"mail": "cy@example.org"}}, {"n": 1}])
+    filters = [
+        {"property_name": "user.mail", "operator": "eq", "property_value": "ben@example.org"},
+        {
+            "operator": "or",
+            "operands": [
+                {"property_name": "n", "operator": "gt", "property_value": 9876543210},
+                {"property_name": "user.mail", "operator": "contains", "property_value": "example.org"},
+            ],
+        },
+    ]
+    timeframe = {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"}
+    asked(owner, whole, "DELETE", "events/logins", filters=filters, timeframe=timeframe)
+    entry = log_of(whole, owner, limit=1)[0]
+    assert entry["actor"]["name"] == "ann@example.com" and entry["at"] and entry["object"] == ""
+    assert entry["details"].pop("erasure") > 0
+    assert entry["details"] == {
+        "deleted": "some events",
+        "event_collection": "logins",
+        "filters": 2,
+        "filtered_by": [
+            {"property_name": "user.mail", "operator": "eq"},
+            {"property_name": "n", "operator": "gt"},
+            {"property_name": "user.mail", "operator": "contains"},
+        ],
+        "start": "2026-01-01T00:00:00.000000+00:00",
+        "end": "2026-02-01T00:00:00.000000+00:00",
+        "events": 1,
+    }
     everything = str(log_of(whole, owner, limit=1000))
-    assert "private" not in everything and "secret" not in everything
+    assert "example.org" not in everything and "9876543210" not in everything
+
+
+def test_a_property_and_a_collection_that_were_deleted_are_named(whole: Whole, owner: Browser) -> None:
+    whole.record(whole.project, "logins", [{"secret": 1, "n": 2}, {"n": 3}])
+    asked(owner, whole, "DELETE", "events/logins/properties/secret")
+    asked(owner, whole, "DELETE", "events/logins")
+    found = [entry["details"] for entry in log_of(whole, owner, limit=2)]
+    assert all(details.pop("erasure") for details in found)
+    assert found == [
+        {"deleted": "a collection", "event_collection": "logins", "events": 2},
+        {"deleted": "a property", "event_collection": "logins", "properties": ["secret"]},
+    ]
+
+
+def test_a_change_of_events_is_told_without_its_values(whole: Whole, owner: Browser) -> None:
+    whole.record(whole.project, "logins", [{"plan": "gold"}, {"plan": "lead"}])
+    update = {"property_name": "plan", "property_value": "silver", "upsert_property": True}
+    only = [{"property_name": "plan", "operator": "eq", "property_value": "gold"}]
+    asked(owner, whole, "PUT", "events/logins", {"property_updates": [update], "filters": only})
+    entry = log_of(whole, owner, limit=1)[0]
+    assert entry["action"] == "Change properties of events" and entry["details"].pop("erasure")
+    assert entry["details"] == {
+        "event_collection": "logins",
+        "filters": 1,
+        "filtered_by": [{"property_name": "plan", "operator": "eq"}],
+        "changed": "some events",
+        "properties": ["plan"],
+        "events": 1,
+    }
+    assert "silver" not in str(entry) and "gold" not in str(entry)
+
+
+def test_one_that_goes_on_is_told_before_its_end(tmp_path: Path) -> None:
+    whole = Whole(tmp_path / "data", erase_seconds=1e-6)
+    try:
+        owner = person(whole, "ann", owner=True)
+        whole.record(whole.project, "logins", [{"n": 1}])
+        reply = owner.send("DELETE", f"/3.0/projects/{whole.project.id}/events/logins")
+        assert reply.status_code == 504
+        details = log_of(whole, owner, limit=1)[0]["details"]
+        assert details.pop("erasure") and details == {"deleted": "a collection", "event_collection": "logins"}
+    finally:
+        whole.close()
+
+
+def test_names_in_the_log_are_few_and_short(whole: Whole, owner: Browser) -> None:
+    names = [f"p{number:03}" for number in range(30)]
+    whole.record(whole.project, "wide", [dict.fromkeys(names, 1)])
+    only = [{"property_name": name, "operator": "exists", "property_value": True} for name in names]
+    asked(owner, whole, "DELETE", "events/wide", filters=only)
+    details = log_of(whole, owner, limit=1)[0]["details"]
+    assert details["filters"] == 30 and len(details["filtered_by"]) == NOTED_MAX
+
+
+def test_retention_is_told_with_its_days(whole: Whole, owner: Browser) -> None:
+    whole.record(whole.project, "logins", [{"n": 1}])
+    asked(owner, whole, "PUT", "retention/logins", {"days": 400})
+    asked(owner, whole, "DELETE", "retention/logins")
+    ended, began = (entry["details"] for entry in log_of(whole, owner, limit=2))
+    assert (began, ended) == ({"event_collection": "logins", "days": 400}, {"event_collection": "logins"})
 
 
 def test_what_is_refused_or_changes_nothing_is_not_told(whole: Whole, owner: Browser) -> None:

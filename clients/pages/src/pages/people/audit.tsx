@@ -116,7 +116,7 @@ interface RowProps {
 
 function Row({ entry: { at, actor, action, object, details }, project, only }: RowProps) {
   const told = Object.entries(details).filter(([, value]) => value !== null);
-  const more = told.map(([name, value]) => `${name}: ${textOf(value)}`).join(", ");
+  const more = told.map(([name, value]) => `${name.replaceAll("_", " ")}: ${textOf(value)}`).join(", ");
   return (
     <tr>
       <td class="when">{shownTime(at)}</td>
@@ -136,5 +136,9 @@ function Row({ entry: { at, actor, action, object, details }, project, only }: R
 }
 
 function textOf(value: unknown): string {
+  if (Array.isArray(value)) return value.map(textOf).join(", ");
+  const { property_name, operator } = Object(value) as Record<string, unknown>;
+  if (property_name && operator) return `${property_name} (${operator})`;
+  if (typeof value === "string" && /^\d{4}-\d\d-\d\dT.*:00$/.test(value)) return shownTime(value);
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
