@@ -448,13 +448,16 @@ class Settings(BaseSettings):
         "times as many once it is unpacked; 0: none may be.",
     )
     import_uploads_max: int = Field(
-        3, ge=1, description="Files of one project that may be uploaded at once (429 beyond)."
+        3,
+        ge=1,
+        description="Files of one project that may be uploaded at once (429 beyond); one key or person may "
+        "upload half of them.",
     )
     import_files_max: int = Field(
         20,
         ge=1,
         description="Uploaded files of one project that are not imported yet, beyond which no more are taken "
-        "(429).",
+        "(429); half of them may be of one key or person.",
     )
     import_days: float = Field(
         7.0,

@@ -84,7 +84,7 @@ class ImportService:
             shown_name(file_name),
         )
         # Checked first without a write transaction, which would block other writers.
-        self._check_room(self._catalog.imports.held(caller.project.id))
+        self._check_room(*self._catalog.imports.held(caller.project.id, caller.key_id))
         job = self._catalog.imports.create(new, self._expires_us(), self._check_room)
         try:
             return job, UploadFile(self._folder, job.id, FREE_TIMES * self._settings.min_free_bytes)
@@ -206,24 +206,46 @@ class ImportService:
     def _expires_us(self) -> int:
         return self._clock() + int(self._settings.import_days * _DAY_US)
 
-    def _check_room(self, held: HeldImports) -> None:
-        """Raises RateLimited where the project has too many files or uploads."""
+    def _check_room(self, held: HeldImports, own: HeldImports) -> None:
+        """Raises RateLimited where the project, or the key or person, has too many files or uploads."""
         settings = self._settings
+        days = f"{settings.import_days:g} days"
         if held.uploading >= settings.import_uploads_max:
             raise RateLimited(
                 f"{settings.import_uploads_max} files of this project are being sent, which is the limit. "
                 "Try again once one of them is done.",
                 _RETRY_SECONDS,
             )
+        if own.uploading >= share_of(settings.import_uploads_max):
+            raise RateLimited(
+                f"This key, or person, is sending {own.uploading} files: the others of the project's "
+                f"{settings.import_uploads_max} places are for others. Try again once one of them is done.",
+                _RETRY_SECONDS,
+            )
         if held.files >= settings.import_files_max or held.all >= IMPORTS_MAX:
             raise RateLimited(
                 f"The project has {held.files:,} files that are not imported yet, in {held.all:,} imports; "
-                f"the limits are {settings.import_files_max:,} and {IMPORTS_MAX:,}. Delete some of them.",
+                f"the limits are {settings.import_files_max:,} and {IMPORTS_MAX:,}. Start or delete some of "
+                f"them; they are removed after {days} as well.",
+                _RETRY_SECONDS,
+            )
+        if own.files >= share_of(settings.import_files_max) or own.all >= share_of(IMPORTS_MAX):
+            raise RateLimited(
+                f"This key, or person, has {own.files:,} files that are not imported yet, in {own.all:,} "
+                f"imports; its share is {share_of(settings.import_files_max):,} and "
+                f"{share_of(IMPORTS_MAX):,}, so that others of the project can import too. Start or delete "
+                f"some of them; they are removed after {days} as well.",
                 _RETRY_SECONDS,
             )
 
 
 NOT_NOW = "ImportStateError"
+
+
+def share_of(limit: int) -> int:
+    """How much of a limit one key or person may take: half of it, rounded up. The write key of a project is
+    public, and must not be enough to keep everybody else from importing."""
+    return (limit + 1) // 2
 
 
 def refuse_autofill(caller: Caller) -> None:

@@ -6,11 +6,12 @@ import json
 import logging
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from service.errors import InvalidParameter, NotFound, ServiceUnavailable
+from service.errors import InvalidParameter, NotFound, RateLimited, ServiceUnavailable
 from service.imports.jobs import UNPACKED_TIMES
 from service.imports.options import GivenOptions, frozen_options
 from service.settings import Settings
@@ -21,6 +22,9 @@ Json = dict[str, Any]
 AT_ONCE = 2
 WAITING_MAX = 8
 """Previews of one worker that run or wait."""
+OF_KEY_MAX = WAITING_MAX // 2
+"""Those of one key or person, so that one alone keeps nobody waiting for long."""
+_RETRY_SECONDS = 5
 GRACE_SECONDS = 10.0
 """Time beyond that for reading, in which the process starts and describes what it has found."""
 NOT_SOUND = (
@@ -36,21 +40,29 @@ class Previewer:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._threads = ThreadPoolExecutor(AT_ONCE, "previews")
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
 
-    async def preview(self, path: Path, given: GivenOptions) -> Json:
-        """What the file is, by options that were checked.
+    async def preview(self, path: Path, given: GivenOptions, key_id: str) -> Json:
+        """What the file is, by options that were checked; ``key_id``: of the key or person that asks.
 
-        Raises InvalidParameter for a file that cannot be imported, NotFound for one that is gone, and
-        ServiceUnavailable where too many wait.
+        Raises InvalidParameter for a file that cannot be imported, NotFound for one that is gone,
+        RateLimited where too many of the key wait, and ServiceUnavailable where too many of all do.
         """
-        if self._waiting >= WAITING_MAX:
+        if self._waiting[key_id] >= OF_KEY_MAX:
+            raise RateLimited(
+                f"{OF_KEY_MAX} files of this key, or person, are being looked into. Try again once one of "
+                "them is done.",
+                _RETRY_SECONDS,
+            )
+        if self._waiting.total() >= WAITING_MAX:
             raise ServiceUnavailable("Too many files are being looked into. Try again shortly.")
-        self._waiting += 1
+        self._waiting[key_id] += 1
         try:
             return await in_thread(self._threads, self._preview, path, given)
         finally:
-            self._waiting -= 1
+            self._waiting[key_id] -= 1
+            if not self._waiting[key_id]:
+                del self._waiting[key_id]
 
     def _preview(self, path: Path, given: GivenOptions) -> Json:
         if not path.exists():

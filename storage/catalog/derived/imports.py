@@ -24,7 +24,7 @@ _QUEUE = JobQueue(imports, ImportState.QUEUED, ImportState.RUNNING)
 
 
 class HeldImports(NamedTuple):
-    """Counts of one project."""
+    """Counts of one project, or of those in it that one key or person has."""
 
     uploading: int
     files: int
@@ -36,12 +36,15 @@ class Imports(Repository):
     """Files to import, and how far their imports are."""
 
     def create(
-        self, new: NewImport, expires_us: int, admit: Callable[[HeldImports], None] = lambda _: None
+        self,
+        new: NewImport,
+        expires_us: int,
+        admit: Callable[[HeldImports, HeldImports], None] = lambda *_: None,
     ) -> ImportJob:
-        """Enters an upload that begins. ``admit`` is called in the transaction with what the project has, and
-        may raise. Raises UnknownProject."""
+        """Enters an upload that begins. ``admit`` is called in the transaction with what the project has and
+        what the key has of it, and may raise. Raises UnknownProject."""
         with self._database.changing(Area.DERIVED) as connection:
-            admit(_held(connection, new.project_id))
+            admit(*_held(connection, new.project_id, new.key_id))
             check_project(connection, new.project_id)
             values: dict[str, Any] = {
                 **asdict(new),
@@ -190,9 +193,10 @@ class Imports(Repository):
         with self._database.reading() as connection:
             return set(connection.execute(select(imports.c.id)).scalars())
 
-    def held(self, project_id: str) -> HeldImports:
+    def held(self, project_id: str, key_id: str) -> tuple[HeldImports, HeldImports]:
+        """What the project has, and what the key has of it."""
         with self._database.reading() as connection:
-            return _held(connection, project_id)
+            return _held(connection, project_id, key_id)
 
     def remove(self, job: ImportJob) -> None:
         """Deletes an import; the caller must remove its files."""
@@ -212,11 +216,19 @@ def _found(connection: Connection, project_id: str, import_id: str) -> ImportJob
     return job
 
 
-def _held(connection: Connection, project_id: str) -> HeldImports:
-    uploading = func.count().filter(imports.c.state == ImportState.UPLOADING)
-    files = func.count().filter(imports.c.state != ImportState.DONE)
-    query = select(uploading, files, func.count()).where(imports.c.project_id == project_id)
-    return HeldImports(*connection.execute(query).one())
+def _held(connection: Connection, project_id: str, key_id: str) -> tuple[HeldImports, HeldImports]:
+    own = imports.c.key_id == key_id
+    uploading, unfinished = imports.c.state == ImportState.UPLOADING, imports.c.state != ImportState.DONE
+    counts = [
+        func.count().filter(uploading),
+        func.count().filter(unfinished),
+        func.count(),
+        func.count().filter(uploading, own),
+        func.count().filter(unfinished, own),
+        func.count().filter(own),
+    ]
+    found = connection.execute(select(*counts).where(imports.c.project_id == project_id)).one()
+    return HeldImports(*found[:3]), HeldImports(*found[3:])
 
 
 def _import(row: Row[Any]) -> ImportJob:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 import json
@@ -21,9 +22,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.auth.principal import key_id
 from service.imports.import_task import STRAY_SECONDS, Importer, reasons_of
 from service.imports.jobs import NO_AUTOFILL, NO_WRITER
 from service.imports.preview import time_formats
+from service.imports.previewer import OF_KEY_MAX
 from service.imports.times import reader
 from service.maintenance.purge_task import Purge
 from storage.catalog.catalog import system_clock
@@ -525,7 +528,7 @@ def test_a_full_disk_is_a_503_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_files_that_are_not_imported_are_few(tmp_path: Path) -> None:
     whole = Whole(tmp_path / "data", min_free_bytes=0, import_files_max=2, import_uploads_max=1)
-    uploaded(whole, ORDERS)
+    uploaded(whole, ORDERS, key=whole.project.write_key)
     job = uploaded(whole, ORDERS)
     reply = whole.call(whole.project, "POST", "imports", ORDERS)
     assert (reply.status_code, reply.headers["retry-after"]) == (429, "60")
@@ -533,6 +536,67 @@ def test_files_that_are_not_imported_are_few(tmp_path: Path) -> None:
     new = NewImport("i", whole.project.id, "k", "k", "f")
     whole.catalog.imports.create(new, 1 << 60)
     assert "being sent" in whole.call(whole.project, "POST", "imports", ORDERS).json()["message"]
+    whole.close()
+
+
+def test_one_key_leaves_room_for_the_files_of_others(tmp_path: Path) -> None:
+    whole = Whole(tmp_path / "data", min_free_bytes=0, import_files_max=4, import_uploads_max=3)
+    write = whole.project.write_key
+    jobs = [uploaded(whole, ORDERS, key=write) for _ in range(2)]
+    reply = whole.call(whole.project, "POST", "imports", ORDERS, key=write)
+    assert (reply.status_code, reply.headers["retry-after"]) == (429, "60")
+    text = reply.json()["message"]
+    assert "its share is 2" in text and "Start or delete some" in text and "after 7 days" in text
+    uploaded(whole, ORDERS)
+    ann = person(whole, "ann", Role.EDITOR)
+    path = f"/3.0/projects/{whole.project.id}/imports"
+    assert ann.send("POST", path, ORDERS).status_code == 201
+    reply = whole.call(whole.project, "POST", "imports", ORDERS)
+    assert (reply.status_code, "4 files" in reply.json()["message"]) == (429, True)
+    whole.told(whole.project, "DELETE", f"imports/{jobs[0]['id']}")
+    uploaded(whole, ORDERS, key=write)
+    whole.close()
+
+
+def test_one_key_leaves_places_for_the_uploads_of_others(tmp_path: Path) -> None:
+    whole = Whole(tmp_path / "data", min_free_bytes=0, import_uploads_max=3)
+    key = key_id(whole.project.write_key)
+    for name in ("a", "b"):
+        whole.catalog.imports.create(NewImport(name, whole.project.id, key, key, "f"), 1 << 60)
+    reply = whole.call(whole.project, "POST", "imports", ORDERS, key=whole.project.write_key)
+    assert reply.status_code == 429 and "is sending 2 files" in reply.json()["message"]
+    uploaded(whole, ORDERS)
+    whole.close()
+
+
+def test_one_key_leaves_previews_to_others(whole: Whole) -> None:
+    job = uploaded(whole, ORDERS)
+    address = f"/3.0/projects/{whole.project.id}/imports/{job['id']}/preview"
+
+    async def looked_into(key: str) -> int:
+        headers = {"authorization": key, "content-type": "application/json"}
+        return (await whole._http.post(address, content="{}", headers=headers)).status_code
+
+    async def all_at_once() -> list[int]:
+        of_one = [looked_into(whole.project.write_key) for _ in range(OF_KEY_MAX + 2)]
+        return await asyncio.gather(*of_one, looked_into(whole.project.master_key))
+
+    *of_one, other = whole._loop.run(all_at_once())
+    assert sorted(of_one) == [200] * OF_KEY_MAX + [429] * 2 and other == 200
+    assert whole._loop.run(looked_into(whole.project.write_key)) == 200
+
+
+def test_an_upload_that_nobody_starts_gives_its_place_back(tmp_path: Path) -> None:
+    whole = Whole(tmp_path / "data", min_free_bytes=0, import_files_max=1, clock_hold_seconds=0)
+    job = uploaded(whole, ORDERS, key=whole.project.write_key)
+    expires = datetime.fromisoformat(job["expires_date"])
+    assert abs(expires - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=5)
+    before, after = (int((expires.timestamp() + off) * 1e6) for off in (-60, 60))
+    Importer(whole._tools).run_due(before)
+    assert whole.call(whole.project, "POST", "imports", ORDERS).status_code == 429
+    Importer(whole._tools).run_due(after)
+    assert list(whole.folder.imports.iterdir()) == []
+    uploaded(whole, ORDERS)
     whole.close()
 
 

@@ -145,7 +145,7 @@ async def preview(call: OfProject, reading: ReadingOptions) -> Response:
     given = reading.options()
     check_options(given)
     path = await parts.in_thread(imports_of(parts).file, caller, segment_of(request.scope, 5))
-    return json_answer(await parts.previewer.preview(path, given))
+    return json_answer(await parts.previewer.preview(path, given, caller.key_id))
 
 
 @area.post(
