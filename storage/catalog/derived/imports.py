@@ -228,7 +228,7 @@ def _held(connection: Connection, project_id: str, key_id: str) -> tuple[HeldImp
         func.count().filter(own),
     ]
     found = connection.execute(select(*counts).where(imports.c.project_id == project_id)).one()
-    return HeldImports(*found[:3]), HeldImports(*found[3:])
+    return HeldImports(found[0], found[1], found[2]), HeldImports(found[3], found[4], found[5])
 
 
 def _import(row: Row[Any]) -> ImportJob:
