@@ -265,6 +265,21 @@ class TestWhoIsLetIn:
         assert visitor.browser.send("DELETE", "/account/sessions/current").status_code == 204
         assert visitor.browser.send("GET", "/account").status_code == 401
 
+    def test_the_first_one_is_told_to_who_had_a_password(
+        self, opening: Opening, provider: Provider, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        mails: list[Any] = []
+        monkeypatch.setattr(
+            "service.people.account_mail.send", lambda settings, mail, recipient: mails.append(mail)
+        )
+        whole = opening(smtp_host="mail.example", smtp_from="acumen@example.com")
+        person(whole, "ann", Role.VIEWER)
+        for _ in range(2):
+            assert Visitor(whole, provider).log_in()["openid"] == "entered"
+        whole.parts.accounts._mails.submit(int).result()
+        told = [(mail["To"], mail["Subject"]) for mail in mails]
+        assert told == [("ann@example.com", "Your account logs in elsewhere now")]
+
     def test_who_has_no_password_sets_one_with_a_link_alone(self, whole: Whole, visitor: Visitor) -> None:
         person(whole, "ann", Role.VIEWER)
         visitor.log_in()
