@@ -235,3 +235,54 @@ def test_who_may_not_edit_may_not_share(board: Visitor, visiting: Visiting) -> N
     page = reader.open("dashboards", "sales")
     reader.drawn()
     assert page.get_by_role("button", name="Share", exact=True).count() == 0
+
+
+MARKED = r"""# About *gross* sums
+All of **Germany**, `a < b`,
+see [the *shop*](https://shop.example/a?b=1&c=x) or [mail](mailto:a@b.example).
+
+- one **bold
+- two \*stars\* and 2 * 3 * 4
+[no](javascript:alert(1)) <img src=x onerror=alert(1)> [](https://x.example)"""
+
+
+def test_texts_show_their_marks_also_to_strangers_and_are_stored_as_written(
+    board: Visitor, visiting: Visiting
+) -> None:
+    blocks = {"blocks": [{"text": "# as *written*"}]}
+    widgets = [
+        {"type": "text", "title": "Notes", "settings": {"content": MARKED}},
+        {"type": "text", "settings": {"content": blocks}},
+    ]
+    put(board, widgets)
+    share = board.manage("POST", f"/projects/{board.project.id}/dashboards/sales/shares", {"name": "x"})
+    stranger = visiting().page
+    stranger.goto(share["link"])
+    for page in (board.open("dashboards", "sales"), stranger):
+        words = page.locator("acumen-dashboard .words")
+        words.locator("ul").wait_for()
+        shown = words.first.evaluate("(one) => [...one.children].map((block) => block.outerHTML)")
+        link = '<a href="{}" target="_blank" rel="noopener">{}</a>'
+        assert shown == [
+            "<h2>Notes</h2>",
+            "<h3>About <em>gross</em> sums</h3>",
+            "<p>All of <strong>Germany</strong>, <code>a &lt; b</code>,<br>see "
+            + link.format("https://shop.example/a?b=1&amp;c=x", "the <em>shop</em>")
+            + " or "
+            + link.format("mailto:a@b.example", "mail")
+            + ".</p>",
+            "<ul><li>one **bold</li><li>two *stars* and 2 * 3 * 4</li></ul>",
+            "<p>[no](javascript:alert(1)) &lt;img src=x onerror=alert(1)&gt; [](https://x.example)</p>",
+        ]
+        assert words.nth(1).inner_text() == "# as *written*"
+    page = board.open("dashboards", "sales", query="?edit=1")
+    text = page.get_by_role("region", name="Notes").get_by_label("Text")
+    described = text.evaluate(
+        "(one) => document.getElementById(one.getAttribute('aria-describedby')).textContent"
+    )
+    assert "**bold**" in described
+    page.get_by_label("Title of the dashboard").fill("Other")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("The dashboard is saved.").wait_for()
+    document = board.manage("GET", f"/projects/{board.project.id}/dashboards/sales")
+    assert [one["settings"]["content"] for one in document["widgets"]] == [MARKED, blocks]

@@ -13,7 +13,8 @@ export interface Widget {
   tile: string;
   /** Settings of the drawing, which give way where they do not fit. */
   drawing: Json;
-  words: string[];
+  /** Of a text: plain, or of the dashboard creator's editor. */
+  content: unknown;
   link: string;
   /** Columns of twelve, and pixels. */
   width: number;
@@ -44,16 +45,6 @@ function text(value: unknown): string | null {
 
 function number(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
-}
-
-/** Lines of plain text, or of the dashboard creator's editor. */
-function wordsOf(content: unknown): string[] {
-  if (typeof content === "string") return content.split(/\n+/).filter(Boolean);
-  const blocks = isObject(content) && Array.isArray(content.blocks) ? content.blocks : [];
-  return blocks
-    .filter(isObject)
-    .map((block) => String(block.text ?? ""))
-    .filter(Boolean);
 }
 
 function drawingOf(widget: Json, settings: Json): Json {
@@ -117,7 +108,7 @@ function widgetOf(widget: Json): Widget | null {
     query,
     tile,
     drawing,
-    words: kind === "text" ? wordsOf(settings.content ?? widget.content) : [],
+    content: settings.content ?? widget.content,
     link: typeof settings.link === "string" ? settings.link : "",
     ...placeOf(widget, kind === "chart" ? String(drawing.type) : kind),
   };

@@ -251,7 +251,9 @@ export class AcumenDashboard extends HTMLElement {
       card.classList.add("words");
       card.tabIndex = 0;
       if (widget.title) card.append(el("h2", {}, widget.title));
-      card.append(...widget.words.map((line) => el("p", {}, line)));
+      const { content } = widget;
+      const plain = () => typeof content === "string" && card.append(content);
+      import("./text.ts").then(({ write }) => write(card, content)).catch(plain);
     } else if (widget.kind === "image") {
       const alt = widget.title ?? widget.link.slice(0, 200);
       const failed = () => {

@@ -135,8 +135,6 @@ min-height:60px;position:relative}
 overflow:hidden}
 .card acumen-chart{height:100%}
 .words{padding:12px 16px;overflow:auto}
-.words p{margin:0 0 6px;overflow-wrap:anywhere}
-.words h2{margin:0 0 6px;font-size:15px}
 .card img{width:100%;height:100%;object-fit:contain;display:block}
 @container (max-width:900px){.grid>*{grid-column:auto/span var(--_m,12);grid-row:auto/span var(--_h,10)}}
 @container (max-width:560px){.grid>*{grid-column:1/-1}.board>.head .controls{order:3;flex-basis:100%}}

@@ -147,6 +147,17 @@ interface ArrangedProps {
   renew: () => void;
 }
 
+const isText = ({ widget }: Tile) => widget.type === "text";
+
+function TextMarks() {
+  return (
+    <p class="hint" id="text-marks">
+      Marks in texts: <code>**bold**</code>, <code>*italics*</code>, <code>`code`</code>, <code>[words](https://example.com)</code>, and at the
+      beginning of a line <code># heading</code> or <code>- list</code>. An empty line begins a paragraph; <code>\*</code> is a star.
+    </p>
+  );
+}
+
 /** The tiles: on a grid, or where there is no room for one in a list. */
 function Arranged({ tiles, change, saved, renew }: ArrangedProps) {
   const grid = useRef<HTMLDivElement>(null);
@@ -184,6 +195,7 @@ function Arranged({ tiles, change, saved, renew }: ArrangedProps) {
           Shift they change its size, and Delete removes it.
         </p>
       )}
+      {tiles.some(isText) && <TextMarks />}
       {narrow ? (
         <ol class="list tiles" ref={grid as never} tabIndex={-1}>
           {ordered.map((tile, at) => (

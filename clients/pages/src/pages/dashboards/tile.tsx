@@ -137,7 +137,7 @@ function Content({ tile, edit }: Pick<TileProps, "tile" | "edit">) {
       <div class="text-tile">
         <input aria-label="Heading" placeholder="Heading" value={widget.title ?? ""}
           onInput={(event) => set({ title: event.currentTarget.value })} />
-        <textarea aria-label="Text" placeholder="Text" value={content ?? ""}
+        <textarea aria-label="Text" aria-describedby="text-marks" placeholder="Text" value={content ?? ""}
           onInput={(event) => set({ settings: { ...widget.settings, content: event.currentTarget.value } })} />
       </div>
     );
