@@ -1,5 +1,6 @@
 /** A question as the explorer's fields have it, and as the API takes it. */
 import type { Filter, Question, Timeframe } from "acumen-client";
+import { writtenDays } from "./days.ts";
 
 export interface Condition {
   property_name: string;
@@ -206,28 +207,5 @@ function saidWhen(question: Question): string {
   const [first = question, ...others] = steps;
   const frame = (question.timeframe ?? first.timeframe) as Timeframe | null | undefined;
   if (!frame || (!question.timeframe && others.some((one) => !sameQuestion(one.timeframe, frame)))) return "";
-  return typeof frame === "string" ? frameName(frame) : daysOf(frame, question.timezone ?? first.timezone);
-}
-
-/** `1 Nov – 15 Nov 2026`: the first and the last day, both included. */
-function daysOf({ start, end }: Exclude<Timeframe, string>, timezone: unknown): string {
-  const [from, until] = [Date.parse(start ?? ""), Date.parse(end ?? "") - 1];
-  if (Number.isNaN(from) || Number.isNaN(until)) return "";
-  const offset = typeof timezone === "number" ? timezone * 1000 : 0;
-  const written = (at: number, year: boolean) => {
-    const timeZone = typeof timezone === "string" && isZone(timezone) ? timezone : "UTC";
-    const options = { day: "numeric", month: "short", timeZone } as const;
-    return new Intl.DateTimeFormat("en-GB", year ? { ...options, year: "numeric" } : options).format(at + offset);
-  };
-  const last = written(until, true);
-  if (written(from, true) === last) return last;
-  return `${written(from, written(from, true).slice(-4) !== last.slice(-4))} – ${last}`;
-}
-
-function isZone(name: string): boolean {
-  try {
-    return Boolean(new Intl.DateTimeFormat("en", { timeZone: name }));
-  } catch {
-    return false;
-  }
+  return typeof frame === "string" ? frameName(frame) : writtenDays(frame, question.timezone ?? first.timezone);
 }

@@ -1,5 +1,6 @@
 /** What there is in a project: collections, and properties with their types. */
 import type { Acumen } from "acumen-client";
+import { viewersZone } from "./zones.ts";
 
 export interface Property {
   name: string;
@@ -35,3 +36,12 @@ export async function schemaOf(client: Acumen, signal: AbortSignal): Promise<Col
 }
 
 const rank = (name: string) => (name.startsWith("keen.") ? 1 : 0);
+
+/** Where values of a property of any collection are suggested from: the first that has it. */
+export function valuesFrom(schema: readonly CollectionSchema[]) {
+  return (name: string) => ({
+    event_collection: schema.find(({ properties }) => properties.some((one) => one.name === name))?.name ?? "",
+    timeframe: "",
+    timezone: viewersZone(),
+  });
+}

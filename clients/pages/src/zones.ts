@@ -8,7 +8,7 @@ export function zoneNames(): string[] {
 }
 
 /** Minutes east of UTC that a zone has at an instant. */
-function offsetMinutes(zone: string, at: Date): number {
+export function offsetMinutes(zone: string, at: Date): number {
   const parts = new Intl.DateTimeFormat("en-US", { timeZone: zone, timeZoneName: "longOffset" }).formatToParts(at);
   const text = parts.find(({ type }) => type === "timeZoneName")?.value ?? "GMT";
   const [, sign, hours, minutes] = /GMT([+-])(\d+):(\d+)/.exec(text) ?? [];

@@ -7,6 +7,8 @@ import random
 from typing import Any
 from urllib.parse import quote
 
+from playwright.sync_api import expect
+
 from tests.clients.pages.conftest import Visitor, sell
 from tests.clients.pages.sources import called
 
@@ -156,3 +158,25 @@ def test_more_of_a_collection_is_asked_for_until_the_list_goes_on() -> None:
     assert called("pages/actors/merged.ts", "holdingUp", [lists]) == [["new"]]
     (shown,) = called("pages/actors/merged.ts", "merged", [lists])
     assert len(shown) == 2
+
+
+def test_rows_of_one_collection_tell_what_differs(visitor: Visitor) -> None:
+    common = {"user": {"id": "ann"}, "app": "web", "version": "1.2", "lang": "de", "host": "a.example"}
+    second = "2026-03-02T10:00:05"
+    visitor.served.record(
+        visitor.project,
+        "clicks",
+        *(
+            {**common, "button": button, "keen": {"timestamp": f"{second}.{at}00Z"}}
+            for at, button in enumerate(("buy", "back", "buy"))
+        ),
+    )
+    visitor.served.record(
+        visitor.project, "visits", {**common, "keen": {"timestamp": "2026-03-02T09:00:00Z"}}
+    )
+    page = timeline(visitor, "user.id", "ann")
+    rows = page.locator(".day li")
+    expect(rows.locator(".small")).to_have_text(
+        ["button: buy", "button: back", "button: buy", "app: web · version: 1.2 · lang: de"]
+    )
+    expect(rows.locator(".when")).to_have_text(["11:00:05.200", "11:00:05.100", "11:00:05.000", "10:00:00"])

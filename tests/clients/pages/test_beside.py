@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -63,7 +64,7 @@ def test_the_period_before_stands_beside(shop: Visitor) -> None:
         **{**COUNT, "timeframe": {"start": "2026-03-23T00:00+01:00", "end": "2026-03-30T00:00+02:00"}}
     )
     shop.drawn()
-    page.get_by_role("button", name="Compare with before").click()
+    page.get_by_role("button", name="Compare with the period before").click()
     page.get_by_role("region", name="Answer 2").wait_for()
     assert asked(shop)["q2"]["timeframe"] == {
         "start": "2026-03-16T00:00:00+01:00",
@@ -100,3 +101,28 @@ def test_values_are_searched_on_the_server_as_they_are_typed(visitor: Visitor) -
     page.get_by_role("option", name="Rare (one) 1").click()
     page.wait_for_function("location.search.includes('Rare')")
     assert visitor.question()["filters"][0]["property_value"] == "Rare (one)"
+
+
+@pytest.mark.parametrize("interval", [None, "daily"])
+def test_the_change_since_the_period_before_is_said(shop: Visitor, interval: str | None) -> None:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    frame = {"start": (today - timedelta(days=1)).isoformat(), "end": (today + timedelta(days=1)).isoformat()}
+    asked_of = {**COUNT, "timeframe": frame, "timezone": "UTC", "interval": interval}
+    three = [{"keen": {"timestamp": (today - timedelta(days=2, hours=at)).isoformat()}} for at in range(1, 4)]
+    shop.served.record(shop.project, "purchases", *three)
+    page = shop.explore(**{name: value for name, value in asked_of.items() if value})
+    shop.drawn()
+    page.get_by_role("button", name="Compare with the period before").click()
+    first = page.get_by_role("region", name="Answer", exact=True)
+    # Two purchases in these days; in the two before one of the shop's and three.
+    first.get_by_text("2 instead of 5 in question 2").wait_for()
+    assert first.get_by_text("▼ −60 %").count() == 1
+    assert first.get_by_text("This period is not over yet.").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [((10, 8), "▲ +25 %"), ((1, 3), "▼ −66.7 %"), ((4, 4), "= 0 %"), ((4, 0), None), ((-1, -2), "▲ +50 %")],
+)
+def test_a_change_has_an_arrow_and_a_sign(numbers: tuple[int, int], said: str | None) -> None:
+    assert called("pages/explore/compared.tsx", "changeText", [*numbers]) == [said]

@@ -192,8 +192,8 @@ def test_controls_for_all_tiles_and_what_they_start_with(board: Visitor) -> None
     page.get_by_label("Viewers may change the interval").check()
     page.get_by_role("combobox", name="Add a filter for viewers").fill("country")
     page.keyboard.press("Enter")
-    page.get_by_label("Value of country at first").fill("DE")
-    page.get_by_label("Title of the dashboard").click()
+    page.get_by_role("combobox", name="Value of country at first").click()
+    page.get_by_role("option", name="DE 3").click()
     assert stored(board)["layout"]["controls"] == {
         "timeframe": True,
         "interval": True,
@@ -309,3 +309,34 @@ def test_a_board_is_arranged_on_a_phone_in_a_list(board: Visitor) -> None:
     found = places(document)
     assert found["b"][2] == 12
     assert sorted(found, key=lambda one: (found[one][1], found[one][0])) == ["b", "a", "c"]
+
+
+def test_types_of_tiles_have_the_names_of_the_explorer(board: Visitor) -> None:
+    page = board.explore(analysis_type="count", event_collection="purchases")
+    board.drawn()
+    names = "(one) => [...one.options].map(({ text }) => text)"
+    explorers = page.get_by_role("combobox", name="Type of chart").evaluate(names)
+    page = edited(board)
+    page.get_by_role("button", name="Settings of Orders").click()
+    assert page.get_by_label("Type of chart").evaluate(names) == explorers
+    assert "Stacked bars" in explorers
+
+
+def test_tiles_say_which_parts_the_timeframe_cuts_and_which_days_it_is(board: Visitor) -> None:
+    frame = {"start": "2026-03-03T00:00:00+01:00", "end": "2026-03-31T00:00:00+02:00"}
+    question = {"analysis_type": "count", "event_collection": "purchases", "timeframe": frame}
+    asked = {**question, "timezone": "Europe/Berlin"}
+    widgets = [{"query": {**asked, "interval": name}, "title": name} for name in ("weekly", "daily")]
+    board.manage("PUT", f"/projects/{board.project.id}/dashboards/sales", {"widgets": widgets})
+    page = board.open("dashboards", "sales")
+    said = page.get_by_text("The first week begins on Tuesday")
+    said.wait_for()
+    assert said.inner_text() == (
+        "The first week begins on Tuesday 3 March: it holds 5 of 7 days. "
+        "The last week ends on Monday 30 March: it holds 2 of 7 days."
+    )
+    page.get_by_text("3 Mar – 30 Mar 2026, in Europe/Berlin").wait_for()
+    assert page.get_by_text("it holds").count() == 1
+    card = page.locator("acumen-dashboard [part=card]").first.bounding_box()
+    line = said.bounding_box()
+    assert line["y"] + line["height"] <= card["y"] + card["height"]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.clients.pages.conftest import ROOT, ZONE, Visitor
 from tests.clients.pages.sources import called
@@ -20,6 +25,8 @@ SUM: dict[str, Any] = {
     "interval": "daily",
     "group_by": ["country"],
 }
+
+COUNT: dict[str, Any] = {"analysis_type": "count", "event_collection": "purchases"}
 
 
 def choose(page: Any, field: str, option: str) -> None:
@@ -331,3 +338,129 @@ def test_a_heading_says_the_days_and_how_many_filters(
     }
     funnel = {"analysis_type": "funnel", "steps": [step, step]}
     assert called("question.ts", "saidOf", [funnel]) == [f"Funnel of 2 steps · {said}"]
+
+
+BERLIN = {"timezone": "Europe/Berlin", "timeframe": "previous_10_days"}
+
+
+@pytest.mark.parametrize(
+    ("question", "starts", "said"),
+    [
+        ({"interval": "daily", **BERLIN}, ["02-28T23:00Z", "03-01T23:00Z", "03-02T23:00Z"], []),
+        # A day on which clocks change is whole.
+        ({"interval": "daily", **BERLIN}, ["03-28T23:00Z", "03-29T22:00Z", "03-30T22:00Z"], []),
+        (
+            {"interval": "monthly"},
+            ["02-15T00:00Z", "03-01T00:00Z", "04-01T00:00Z"],
+            ["The first month begins on Sunday 15 February: it holds 14 of 28 days."],
+        ),
+        (
+            {"interval": "daily", "timezone": 3600},
+            ["03-02T13:30Z", "03-02T23:00Z", "03-03T11:00Z"],
+            [
+                "The first day begins on Monday 2 March at 14:30: it holds 9.5 of 24 hours.",
+                "The last day ends on Tuesday 3 March at 12:00: it holds 12 of 24 hours.",
+            ],
+        ),
+        (
+            {"interval": "yearly"},
+            ["03-01T00:00Z", "04-01T00:00Z"],
+            ["The only year begins on Sunday 1 March: it holds 31 of 365 days."],
+        ),
+        # The server cuts by the offset of an absolute start.
+        (
+            {"interval": "daily", **BERLIN, "timeframe": {"start": "2026-03-01T00:00-0500"}},
+            ["03-01T05:00Z", "03-02T05:00Z"],
+            [],
+        ),
+        ({"interval": "daily", "timezone": "Mars/Base"}, ["03-01T05:00Z", "03-02T00:00Z"], []),
+        ({"interval": "every_2_days"}, ["03-01T00:00Z", "03-03T00:00Z", "03-04T00:00Z"], []),
+        ({}, ["03-01T00:00Z", "03-01T12:00Z"], []),
+    ],
+)
+def test_parts_that_the_timeframe_cuts_are_said(
+    question: dict[str, Any], starts: list[str], said: list[str]
+) -> None:
+    frames = [{"start": f"2026-{start}", "end": f"2026-{end}"} for start, end in pairwise(starts)]
+    result = [{"timeframe": frame, "value": 1} for frame in frames]
+    assert called("cut.ts", "cutParts", [result, question], [3, question], [result, None]) == [said, [], []]
+
+
+def test_a_cut_week_is_said_below_the_chart(shop: Visitor) -> None:
+    frame = {"start": "2026-03-03T00:00:00+01:00", "end": "2026-03-29T00:00:00+01:00"}
+    page = shop.explore(**COUNT, timeframe=frame, interval="weekly")
+    shop.drawn()
+    page.get_by_text("The first week begins on Tuesday 3 March: it holds 5 of 7 days.").wait_for()
+    assert page.get_by_text("it holds").count() == 1
+
+
+def test_timeframes_say_what_they_hold_and_which_days_they_are(shop: Visitor) -> None:
+    page = shop.open("explore")
+    when = page.get_by_label("When", exact=True)
+    when.wait_for()
+    labels = when.evaluate("(one) => [...one.options].map(({ text }) => text)")
+    assert {"Last 7 days, today included", "Previous 7 full days", "Last 12 months, this one included"} < set(
+        labels
+    )
+    when.select_option("this_month")
+    zone = ZoneInfo(ZONE)
+    today = datetime.now(zone)
+    page.get_by_text(re.compile(rf"^1 {today:%b}t? – .* {today.year}, in {ZONE}$")).wait_for()
+    # Which day a week begins with only the server knows.
+    when.select_option("previous_week")
+    sunday = today - timedelta(days=(today.weekday() + 1) % 7 + 7)
+    page.get_by_text(re.compile(rf"^{sunday.day} {sunday:%b}.* – .*, in {ZONE}$")).wait_for()
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "zone", "said"),
+    [
+        ("today", "Europe/Berlin", "1 Mar 2026"),
+        ("this_7_days", "Europe/Berlin", "23 Feb – 1 Mar 2026"),
+        ("this_7_days", "America/New_York", "22 Feb – 28 Feb 2026"),
+        ("previous_7_days", "Europe/Berlin", "22 Feb – 28 Feb 2026"),
+        ("this_2_months", "Europe/Berlin", "1 Feb – 31 Mar 2026"),
+        ("previous_month", "UTC", "1 Jan – 31 Jan 2026"),
+        ("previous_year", "UTC", "1 Jan – 31 Dec 2025"),
+        ("this_week", "UTC", ""),
+        ("this_2_hours", "UTC", ""),
+        ("today", "Mars/Base", ""),
+    ],
+)
+def test_the_days_of_a_timeframe(timeframe: str, zone: str, said: str) -> None:
+    assert called("days.ts", "daysOfFrame", [timeframe, zone, "2026-02-28T23:30:00Z"]) == [said]
+
+
+def test_saved_queries_are_listed_by_when_they_were_changed_and_searched_where_they_are_many(
+    shop: Visitor,
+) -> None:
+    for name in ("b", "a", "c"):
+        shop.save(name, name.upper(), **COUNT)
+    shop.save("b", "B again", **COUNT, timeframe="today")
+    page = shop.open("saved")
+    names = page.get_by_role("main").get_by_role("listitem").locator("a.name")
+    expect(names).to_have_text(["B again", "C", "A"])
+    assert page.get_by_role("searchbox").count() == 0
+    for at in range(8):
+        shop.save(f"more-{at}", f"More {at}", **COUNT)
+    page.reload()
+    page.get_by_role("searchbox", name="Search saved queries").fill("again")
+    expect(names).to_have_text(["B again"])
+
+
+def test_pictures_are_named_after_the_question(shop: Visitor) -> None:
+    page = shop.explore(**COUNT, interval="daily")
+    shop.drawn()
+    for kind in ("PNG", "SVG"):
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name=f"Export {kind}").click()
+        assert waiting.value.suggested_filename == f"number-of-events-in-purchases.{kind.lower()}"
+
+
+def test_a_value_that_does_not_fit_its_field_stands_below_in_full(shop: Visitor) -> None:
+    long = "a value that is by far longer than any field of the explorer could be"
+    filters = [{"property_name": "country", "operator": "eq", "property_value": long}]
+    page = shop.explore(**COUNT, filters=filters)
+    row = page.get_by_role("group", name="Filter 1")
+    row.get_by_text(long).wait_for()
+    assert row.get_by_text("country").count() == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.clients.pages.conftest import Visiting, Visitor
 
@@ -122,3 +123,22 @@ def test_an_overview_counts_each_collection(shop: Visitor) -> None:
     page.locator("acumen-chart").get_by_text("purchases: events per day").first.wait_for()
     page.get_by_role("link", name="Explore visits").click()
     page.get_by_role("heading", name="Number of events in visits").wait_for()
+
+
+def test_every_entry_of_the_menu_is_reached_on_a_phone(visiting: Visiting) -> None:
+    visitor = visiting(viewport={"width": 390, "height": 844})
+    visitor.enter()
+    page = visitor.open()
+    entries = page.get_by_role("navigation", name="Pages").get_by_role("link")
+    expect(entries.last).to_have_text("Settings")
+    for name in entries.all_inner_texts():
+        entry = entries.filter(has_text=name)
+        box = entry.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390, name
+        assert entry.evaluate(
+            "(one) => { const { x, y, width, height } = one.getBoundingClientRect();"
+            " return one.contains(document.elementFromPoint(x + width - 2, y + height / 2)); }"
+        ), name
+        entry.click()
+        expect(entry).to_have_attribute("aria-current", "page")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

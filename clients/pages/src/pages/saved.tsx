@@ -14,6 +14,14 @@ export function titleOf({ query_name, metadata }: SavedQuery): string {
   return typeof told === "string" && told ? told : query_name;
 }
 
+const SEARCHED_FROM = 10;
+
+/** The one that was changed last is first. */
+function newestFirst(all: readonly SavedQuery[]): SavedQuery[] {
+  const changed = ({ last_modified_date }: SavedQuery) => Date.parse(last_modified_date) || 0;
+  return [...all].sort((a, b) => changed(b) - changed(a));
+}
+
 export function SavedPage() {
   const { client, to, mayEdit, say } = useHere();
   const { value, error, reload } = useLoaded((signal) => client.savedQueries.list({ signal }), [client]);
@@ -21,7 +29,7 @@ export function SavedPage() {
   const [wanted, setWanted] = useState("");
   if (error) return <><h1>Saved queries</h1><Problem error={error} retry={reload} /></>;
   if (!value) return <Loading what="saved queries" />;
-  const found = value.filter((one) => `${titleOf(one)} ${one.query_name}`.toLowerCase().includes(wanted.toLowerCase()));
+  const found = newestFirst(value).filter((one) => `${titleOf(one)} ${one.query_name}`.toLowerCase().includes(wanted.toLowerCase()));
   const remove = async () => {
     await client.savedQueries.delete(doomed!.query_name);
     say(`“${titleOf(doomed!)}” is deleted.`);
@@ -45,7 +53,7 @@ export function SavedPage() {
         </Empty>
       ) : (
         <>
-          {value.length > 8 && (
+          {value.length > SEARCHED_FROM && (
             <input type="search" aria-label="Search saved queries" placeholder="Search" value={wanted}
               onInput={(event) => setWanted(event.currentTarget.value)} />
           )}

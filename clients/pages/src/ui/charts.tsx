@@ -21,6 +21,8 @@ function useCharts(): { ready: boolean; error: unknown } {
 
 export interface ChartElement extends HTMLElement {
   toCSV(): string;
+  toPNG(): Promise<Blob>;
+  toSVG(): string;
   reload(): Promise<void>;
 }
 

@@ -1,5 +1,5 @@
 /** A text field with a list of what fits: typed in, or chosen by pointer and keys. */
-import { useId, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { described } from "./field.tsx";
 
 export interface Option {
@@ -38,6 +38,12 @@ export function Combobox(props: ComboboxProps) {
   const [typed, setTyped] = useState<string | null>(null);
   const [open, setOpen] = useState(false);
   const [active, setActive] = useState(-1);
+  const [isCut, setCut] = useState(false);
+  // What does not fit stands below in full: a tooltip is out of reach of fingers and keys.
+  useLayoutEffect(() => {
+    const { scrollWidth, clientWidth } = input.current!;
+    setCut(typed === null && scrollWidth > clientWidth);
+  }, [value, typed]);
   const shown = open ? matching(options, typed ?? "") : [];
 
   const show = () => {
@@ -97,6 +103,11 @@ export function Combobox(props: ComboboxProps) {
         onKeyDown={key}
         onBlur={leave}
       />
+      {isCut && (
+        <span class="whole-value" aria-hidden="true">
+          {value}
+        </span>
+      )}
       <ul role="listbox" id={list} aria-label={label ?? placeholder ?? id} hidden={shown.length === 0}>
         {shown.map((option, at) => (
           <li

@@ -38,9 +38,3 @@ export function holdingUp(lists: readonly Newest[]): string[] {
   const horizon = horizonOf(lists);
   return lists.filter(({ whole, events }) => !whole && (!events.length || timeOf(events.at(-1)!) >= horizon)).map(({ collection }) => collection);
 }
-
-/** The day on which it was in a zone, `2026-01-31`. */
-export function dayIn(zone: string, text: string): string {
-  const parts = new Intl.DateTimeFormat("en-CA", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" });
-  return parts.format(new Date(text));
-}

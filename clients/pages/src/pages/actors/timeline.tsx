@@ -1,6 +1,7 @@
 /** All that one actor did, over all collections that know the actor: a summary, and the events by day. */
 import { useMemo, useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
+import { dayIn } from "../../days.ts";
 import { go, here, usePlace } from "../../router.ts";
 import { mayManage } from "../../session.ts";
 import { Combobox } from "../../ui/combobox.tsx";
@@ -8,14 +9,13 @@ import { Empty, Loading, Problem, textOf } from "../../ui/states.tsx";
 import { shownTime, viewersZone, zoneNames } from "../../zones.ts";
 import { countText } from "../../words.ts";
 import { EventDetail } from "../events/table.tsx";
-import { shownValue, valuesOf } from "../events/paths.ts";
+import { shownValue, type PathValue } from "../events/paths.ts";
 import { addressOf } from "../explore/address.ts";
 import { actorIn, type Actor } from "./address.ts";
 import { DeletionPanel } from "./deletion.tsx";
 import { filtersOf, useActor, type Known } from "./known.ts";
-import { dayIn, merged, type Happening } from "./merged.ts";
-
-const TOLD_MAX = 4;
+import { merged, type Happening } from "./merged.ts";
+import { crowded, tellingOf } from "./telling.ts";
 
 export function ActorPage({ property }: { property: string }) {
   const { query } = usePlace();
@@ -149,6 +149,8 @@ function ZoneChoice({ zone }: { zone: string }) {
 }
 
 function Days({ actor, happenings, zone }: { actor: Actor; happenings: Happening[]; zone: string }) {
+  const telling = useMemo(() => tellingOf(happenings, actor.property), [happenings]);
+  const isCrowded = useMemo(() => crowded(happenings), [happenings]);
   const days = new Map<string, Happening[]>();
   for (const one of happenings) {
     const day = dayIn(zone, one.event.keen.timestamp);
@@ -162,7 +164,7 @@ function Days({ actor, happenings, zone }: { actor: Actor; happenings: Happening
           <h2>{written(day)}</h2>
           <ol class="list">
             {list.map((one) => (
-              <Row key={`${one.collection} ${one.event.keen.id}`} {...one} actor={actor} zone={zone} />
+              <Row key={`${one.collection} ${one.event.keen.id}`} {...one} told={telling(one)} zone={zone} fine={isCrowded(one)} />
             ))}
           </ol>
         </section>
@@ -171,12 +173,18 @@ function Days({ actor, happenings, zone }: { actor: Actor; happenings: Happening
   );
 }
 
-function Row({ actor, collection, event, zone }: Happening & { actor: Actor; zone: string }) {
+interface RowProps extends Happening {
+  /** What tells it from others of its collection. */
+  told: PathValue[];
+  zone: string;
+  /** Whether its time needs more than seconds. */
+  fine: boolean;
+}
+
+function Row({ collection, event, told, zone, fine }: RowProps) {
   const [open, setOpen] = useState(false);
-  const time = new Date(event.keen.timestamp).toLocaleTimeString(undefined, { timeStyle: "medium", timeZone: zone });
-  const told = valuesOf(event)
-    .filter(({ path }) => path !== actor.property)
-    .slice(0, TOLD_MAX);
+  const digits = { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 } as const;
+  const time = new Date(event.keen.timestamp).toLocaleTimeString(undefined, { ...(fine ? digits : { timeStyle: "medium" }), timeZone: zone });
   return (
     <li>
       <button type="button" class="link when" aria-expanded={open} onClick={() => setOpen(!open)}>

@@ -1,16 +1,17 @@
 /** What viewers of a dashboard may change for all its tiles, and what they see at first. */
 import { useHere } from "../../context.ts";
 import { useLoaded } from "../../loading.ts";
-import { frameName } from "../../question.ts";
-import { schemaOf } from "../../schema.ts";
+import { frameLabel } from "../../days.ts";
+import { schemaOf, valuesFrom } from "../../schema.ts";
 import { Combobox } from "../../ui/combobox.tsx";
 import { Choice } from "../../ui/field.tsx";
+import { ValueInput } from "../explore/filters.tsx";
 import { allProperties, typed } from "./conditions.ts";
 import type { BoardControls } from "./document.ts";
 import type { Json } from "./store.ts";
 
 const FRAMES = [
-  "today", "yesterday", "this_7_days", "this_14_days", "this_30_days", "this_90_days",
+  "today", "yesterday", "this_7_days", "previous_7_days", "this_14_days", "this_30_days", "previous_30_days", "this_90_days",
   "this_week", "previous_week", "this_month", "previous_month", "this_12_months",
 ];
 const INTERVALS = ["hourly", "daily", "weekly", "monthly", "yearly"];
@@ -32,9 +33,10 @@ export function BoardControlFields({ controls, change }: Props) {
   };
   const starting: Json[] = Array.isArray(start.filters) ? start.filters : [];
   const others = (name: string) => starting.filter((one) => one.property_name !== name);
-  const filter = (name: string, text: string) => {
-    const type = properties.find((one) => one.name === name)?.type;
-    const made = text === "" ? [] : [{ property_name: name, operator: "eq", property_value: typed(text, type) }];
+  const typeOf = (name: string) => properties.find((one) => one.name === name)?.type;
+  const filter = (name: string, value: unknown) => {
+    const property_value = typeof value === "string" ? typed(value, typeOf(name)) : value;
+    const made = value === undefined ? [] : [{ property_name: name, operator: "eq", property_value }];
     const all = [...others(name), ...made];
     begin("filters", all.length ? all : undefined);
   };
@@ -55,7 +57,7 @@ export function BoardControlFields({ controls, change }: Props) {
         </label>
         {controls.timeframe && (
           <Choice id="start-timeframe" label="Timeframe at first" value={frame} choose={(value) => begin("timeframe", value)}
-            choices={[AS_SAVED, ...frames.map((one) => [one, frameName(one)] as const)]} />
+            choices={[AS_SAVED, ...frames.map((one) => [one, frameLabel(one)] as const)]} />
         )}
       </div>
       <div class="row">
@@ -73,9 +75,11 @@ export function BoardControlFields({ controls, change }: Props) {
           <span class="grow">
             Viewers may filter by <code>{name}</code>
           </span>
-          <input class="value" aria-label={`Value of ${name} at first`} placeholder="at first: any"
-            value={String(starting.find((one) => one.property_name === name)?.property_value ?? "")}
-            onChange={(event) => filter(name, event.currentTarget.value)} />
+          <div class="value">
+            <ValueInput id={`start-${name}`} label={`Value of ${name} at first`} placeholder="at first: any" type={typeOf(name)}
+              draft={valuesFrom(schema.value ?? [])(name)} change={(value) => filter(name, value)}
+              condition={{ property_name: name, operator: "eq", property_value: starting.find((one) => one.property_name === name)?.property_value }} />
+          </div>
           <button type="button" class="quiet icon" aria-label={`Remove the filter on ${name}`} onClick={() => drop(name)}>
             ×
           </button>

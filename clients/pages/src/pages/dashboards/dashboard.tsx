@@ -13,6 +13,7 @@ import { Editor } from "./editor.tsx";
 import { useFullScreen } from "./full_screen.ts";
 import { exploreTiles } from "./questions.ts";
 import { ShareDialog } from "./share.tsx";
+import { askedDays, sayCutParts, toldOf, type Told } from "./told.ts";
 import { readDashboard, type Json } from "./store.ts";
 
 export function DashboardPage({ id }: { id: string }) {
@@ -35,6 +36,8 @@ const EVERY = [
   ["900", "Every 15 minutes"],
 ] as const;
 const REFRESH = "acumen.refresh";
+/** Of the control for the timeframe: whether what is not over yet is part of it. */
+const WORDS = { lastSpan: "Last {n} to now", previousSpan: "Previous {n} in full" };
 
 function Look({ id, document: shown, reload }: { id: string; document: Json; reload: () => void }) {
   const { to, mayEdit } = useHere();
@@ -93,9 +96,20 @@ function Answers({ document: shown, reload }: { document: Json; reload: () => vo
   const { chosen, close } = useChosen(board);
   const [every, setEvery] = useState(() => localStorage.getItem(REFRESH) ?? "300");
   const [asked, setAsked] = useState<Date | null>(null);
+  const [days, setDays] = useState("");
   const ready = useCallback((made: ChartElement) => {
     setBoard(made);
-    made.addEventListener("load", () => setAsked(new Date()));
+    const told = new Map<EventTarget, Told>();
+    made.addEventListener("load", (event) => {
+      setAsked(new Date());
+      const [chart] = event.composedPath();
+      if (chart === made) return;
+      const answer = toldOf(chart as Element, (event as CustomEvent<{ answer: Told }>).detail.answer);
+      told.set(chart!, answer);
+      for (const one of told.keys()) if (!(one as Element).isConnected) told.delete(one);
+      sayCutParts(chart as Element, answer);
+      setDays(askedDays([...told.values()]));
+    });
   }, []);
   useEffect(() => {
     const seconds = Number(every);
@@ -125,6 +139,7 @@ function Answers({ document: shown, reload }: { document: Json; reload: () => vo
       <div class="row spread asked">
         <p class="small" role="status">
           {asked && `Asked at ${asked.toLocaleTimeString(undefined, { timeStyle: "medium" })}`}
+          {days && ` · ${days}`}
         </p>
         <div class="row">
           {links.length > 0 && (
@@ -143,7 +158,7 @@ function Answers({ document: shown, reload }: { document: Json; reload: () => vo
         </div>
       </div>
       <Board onReady={ready} project={project.id} token={TOKEN} layout={shown} title=""
-        controls={all} />
+        controls={all} words={WORDS} />
       {mayEdit && !(may.timeframe && may.interval) && (
         <p class="hint">
           You may edit this dashboard, so you can change timeframe and interval here. Viewers can change{" "}

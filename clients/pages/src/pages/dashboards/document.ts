@@ -1,14 +1,14 @@
 /** A dashboard's document to tiles and controls, and back. What is not understood stays as it is. */
 import type { Question } from "acumen-client";
+import { CHART_TYPES } from "../../ui/chart_types.ts";
 import { append, COLUMNS, GAP, newId, ROW, settle, type Tile } from "./layout.ts";
 import type { Json } from "./store.ts";
 
 const HEIGHTS: Record<string, number> = { metric: 190, text: 110 };
 const HEIGHT = 340;
-export const TYPES = ["metric", "line", "area", "bar", "stacked", "pie", "heatmap", "gauge", "funnel", "table"] as const;
 
 const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
-const isChartType = (type: unknown) => (TYPES as readonly unknown[]).includes(type);
+const isChartType = (type: unknown) => CHART_TYPES.some(([name]) => name !== "" && name === type);
 
 const rowsOf = (pixels: number) => Math.max(2, Math.round((pixels + GAP) / ROW));
 

@@ -3,13 +3,13 @@ import { useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
 import { useLoaded } from "../../loading.ts";
 import { isWhole, type Condition } from "../../question.ts";
-import { schemaOf } from "../../schema.ts";
+import { schemaOf, valuesFrom } from "../../schema.ts";
 import { call } from "../../session.ts";
 import { CopyButton } from "../../ui/code.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Choice, Field, TextField } from "../../ui/field.tsx";
 import { Loading, Problem } from "../../ui/states.tsx";
-import { shownTime, viewersZone } from "../../zones.ts";
+import { shownTime } from "../../zones.ts";
 import { Filters } from "../explore/filters.tsx";
 import { conditionsText } from "../explore/operators.ts";
 import { allProperties } from "./conditions.ts";
@@ -108,9 +108,6 @@ function sentOf({ name, may, timeframe, interval, properties, ends, origins, con
 function ShareForm({ form, set }: { form: Form; set: (patch: Partial<Form>) => void }) {
   const { client } = useHere();
   const { value: schema = [] } = useLoaded((signal) => schemaOf(client, signal), [client]);
-  // Values are suggested from the first collection that has the property.
-  const holding = (name: string) => schema.find(({ properties }) => properties.some((one) => one.name === name))?.name ?? "";
-  const context = (name: string) => ({ event_collection: holding(name), timeframe: "", timezone: viewersZone() });
   return (
     <>
       <TextField id="share-name" label="For whom, or where" value={form.name} set={(name) => set({ name })}
@@ -140,7 +137,7 @@ function ShareForm({ form, set }: { form: Form; set: (patch: Partial<Form>) => v
         </Field>
         <TextField id="share-origins" label="Sites that may show it in a frame" value={form.origins} set={(origins) => set({ origins })}
           hint="As https://shop.example; left empty, every site may." />
-        <Filters id="share-filter" legend="Show only events for which" draft={context} properties={allProperties(schema)}
+        <Filters id="share-filter" legend="Show only events for which" draft={valuesFrom(schema)} properties={allProperties(schema)}
           filters={form.conditions} change={(conditions) => set({ conditions })} error={undefined} />
       </details>
     </>

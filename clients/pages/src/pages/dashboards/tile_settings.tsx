@@ -5,8 +5,9 @@ import { useHere } from "../../context.ts";
 import { saidOf } from "../../question.ts";
 import { slugOf } from "../../slug.ts";
 import { Dialog } from "../../ui/dialog.tsx";
+import { CHART_TYPES } from "../../ui/chart_types.ts";
 import { Choice, Field, TextField } from "../../ui/field.tsx";
-import { TYPES, typeOf, withType } from "./document.ts";
+import { typeOf, withType } from "./document.ts";
 import { newId } from "./layout.ts";
 import { exploreTile, isQuestion, tileName } from "./questions.ts";
 import type { Json } from "./store.ts";
@@ -19,8 +20,6 @@ interface Props {
   renew: () => void;
   close: () => void;
 }
-
-const CHOICES = [["", "As suits the answer"], ...TYPES.map((one) => [one, one] as const)] as const;
 
 export function TileSettings({ widget: before, saved, keep, renew, close }: Props) {
   const { client, to, say } = useHere();
@@ -56,7 +55,7 @@ export function TileSettings({ widget: before, saved, keep, renew, close }: Prop
       )}
       {isChart && (
         <Field id="tile-type" label="Type of chart">
-          <Choice id="tile-type" value={typeOf(widget)} choices={CHOICES} choose={(chosen) => set(withType(widget, chosen))} />
+          <Choice id="tile-type" value={typeOf(widget)} choices={CHART_TYPES} choose={(chosen) => set(withType(widget, chosen))} />
         </Field>
       )}
       {isChart && (

@@ -10,11 +10,13 @@ import { mayDefine } from "../../session.ts";
 import { slugOf } from "../../slug.ts";
 import { askSnippets, resultAddress } from "../../snippets.ts";
 import { Chart, type ChartElement } from "../../ui/charts.tsx";
+import { CHART_TYPES } from "../../ui/chart_types.ts";
+import { CutParts } from "../../ui/cut_parts.tsx";
 import { Code, CopyButton, Snippets } from "../../ui/code.tsx";
 import { Choice } from "../../ui/field.tsx";
-import { saveText } from "../../ui/download.ts";
+import { saveBlob, saveText } from "../../ui/download.ts";
 import { Tabs } from "../../ui/tabs.tsx";
-import { Loading, Problem } from "../../ui/states.tsx";
+import { Loading, Problem, textOf } from "../../ui/states.tsx";
 import { BehindPanel, useChosen } from "../events/behind.tsx";
 import { titleOf } from "../saved.tsx";
 import { withAsked, type Asked } from "./address.ts";
@@ -29,20 +31,6 @@ const VIEWS = [
   { id: "code", label: "Code" },
 ];
 
-const TYPES = [
-  ["", "As suits the answer"],
-  ["metric", "Number"],
-  ["line", "Line"],
-  ["area", "Area"],
-  ["bar", "Bars"],
-  ["stacked", "Stacked bars"],
-  ["pie", "Pie"],
-  ["heatmap", "Heat map"],
-  ["gauge", "Gauge"],
-  ["funnel", "Funnel"],
-  ["table", "Table"],
-] as const;
-
 interface AnswerPanelProps {
   asked: Asked;
   /** Which of the questions that stand side by side. */
@@ -53,11 +41,13 @@ interface AnswerPanelProps {
   waits: string[];
   /** Whether fields show what is wrong with them. */
   inFields: boolean;
+  /** What it is beside the period before, or the way there. */
+  compared: ComponentChildren;
   /** What else can be done with it. */
   children?: ComponentChildren;
 }
 
-export function AnswerPanel({ asked, at, answer, faults, waits, inFields, children }: AnswerPanelProps) {
+export function AnswerPanel({ asked, at, answer, faults, waits, inFields, compared, children }: AnswerPanelProps) {
   const { mayEdit } = useHere();
   const [saving, setSaving] = useState(false);
   const [placing, setPlacing] = useState(false);
@@ -101,6 +91,7 @@ export function AnswerPanel({ asked, at, answer, faults, waits, inFields, childr
       {faults[""] && <Problem error={answer.error} retry={answer.reload} />}
       {elsewhere && <p class="note">The question cannot be asked like this: see “{LABELS[elsewhere] ?? elsewhere}”.</p>}
       {!answer.value && answer.busy && question && <Loading what="the answer" lines={6} />}
+      {whole && answer.value && compared}
       {answer.value && question && !(opened.busy && opened.value === undefined) && (
         <Views asked={asked} at={at} answer={answer.value} set={set} look={lookOf(opened.value, question)} name={title || saidBriefly(question)} />
       )}
@@ -155,7 +146,7 @@ interface ViewsProps {
 }
 
 function Views({ asked, at, answer, set, look, name }: ViewsProps) {
-  const { project, to } = useHere();
+  const { project, to, say } = useHere();
   const chart = useRef<ChartElement | null>(null);
   const [drawn, setDrawn] = useState<ChartElement | null>(null);
   const ready = useCallback((made: ChartElement) => (chart.current = made, setDrawn(made)), []);
@@ -163,20 +154,34 @@ function Views({ asked, at, answer, set, look, name }: ViewsProps) {
   const { question, view, type } = asked;
   const charted = view === "chart" || view === "table";
   const soft = { ...look, ...(view === "table" ? { type: "table" } : type && { type }) };
+  const file = slugOf(name) || "answer";
   const save = () => {
     const text = chart.current?.toCSV();
-    if (text) saveText(`${slugOf(name) || "answer"}.csv`, "text/csv", text);
+    if (text) saveText(`${file}.csv`, "text/csv", text);
+  };
+  const draw = async (kind: "png" | "svg") => {
+    const made = chart.current!;
+    try {
+      saveBlob(`${file}.${kind}`, kind === "png" ? await made.toPNG() : new Blob([made.toSVG()], { type: "image/svg+xml" }));
+    } catch (error) {
+      say(textOf(error));
+    }
   };
   return (
     <Tabs label="Ways to see the answer" tabs={VIEWS} chosen={view} choose={(id) => set({ view: id })}>
       {charted && (
         <>
           <div class="row spread tools">
-            {view === "chart" ? <Choice id={`type-${at}`} label="Type of chart" value={type} choices={TYPES} choose={(chosen) => set({ type: chosen })} /> : <span />}
+            {view === "chart" ? <Choice id={`type-${at}`} label="Type of chart" value={type} choices={CHART_TYPES} choose={(chosen) => set({ type: chosen })} /> : <span />}
             <div class="row">
               <button type="button" class="quiet" onClick={save}>
                 Export CSV
               </button>
+              {view === "chart" && (["png", "svg"] as const).map((kind) => (
+                <button key={kind} type="button" class="quiet" aria-label={`Export ${kind.toUpperCase()}`} onClick={() => void draw(kind)}>
+                  {kind.toUpperCase()}
+                </button>
+              ))}
               {typeof question?.event_collection === "string" && project.permissions.includes("exports") && (
                 <a class="button quiet" href={`${to("exports")}?of=${encodeURIComponent(JSON.stringify({ event_collection: question.event_collection, filters: question.filters }))}`}>
                   Events as a file
@@ -184,7 +189,8 @@ function Views({ asked, at, answer, set, look, name }: ViewsProps) {
               )}
             </div>
           </div>
-          <Chart key={view} onReady={ready} data={answer.body} query={JSON.stringify(question)} soft={soft} title="" exports="png svg" height="420" />
+          <Chart key={view} onReady={ready} data={answer.body} query={JSON.stringify(question)} soft={soft} title="" exports="" height="420" />
+          <CutParts result={answer.result} question={question!} />
           {question!.analysis_type !== "extraction" && (
             <p class="hint">Choose a bar, a point or a cell, by pointer or by arrow keys and Enter, to see the events behind it.</p>
           )}

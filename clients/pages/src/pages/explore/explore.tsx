@@ -5,15 +5,15 @@ import { useEffect, useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
 import { useLoaded, type Loaded } from "../../loading.ts";
 import { draftOf, missing, newDraft, questionOf, sameQuestion, type Draft } from "../../question.ts";
-import { go, here, usePlace } from "../../router.ts";
+import { go, usePlace } from "../../router.ts";
 import { schemaOf } from "../../schema.ts";
 import { useMedia } from "../../ui/media.ts";
-import { Empty, Loading, Problem, textOf } from "../../ui/states.tsx";
+import { Empty, Loading, Problem } from "../../ui/states.tsx";
 import { viewersZone } from "../../zones.ts";
 import { areLinked, askedIn, SLOTS, withAsked, without, withLink, type Asked } from "./address.ts";
 import { AnswerPanel } from "./answer.tsx";
 import { faultsOf, warningsOf } from "./faults.ts";
-import { before, frameOf, withFrame } from "./frames.ts";
+import { Compared } from "./compared.tsx";
 import { QuestionForm } from "./form.tsx";
 import { JsonQuestion } from "./json_question.tsx";
 
@@ -70,7 +70,8 @@ export function ExplorePage() {
       <div class={slots.length > 1 ? "answers" : ""}>
         {slots.map((one) => (
           <AnswerPanel key={one} at={one} asked={all[one - 1]!} answer={answers[one - 1]!} faults={faultsOf(answers[one - 1]!.error)}
-            waits={one === at && draft ? Object.keys(missing(draft)) : []} inFields={one === at && !text}>
+            waits={one === at && draft ? Object.keys(missing(draft)) : []} inFields={one === at && !text}
+            compared={<Compared at={one} all={all} answers={answers} slots={slots} choose={choose} />}>
             <Beside at={one} asked={all[one - 1]!} slots={slots} choose={choose} />
           </AnswerPanel>
         ))}
@@ -138,26 +139,13 @@ interface BesideProps {
 
 /** Another question beside this one, or this one away. */
 function Beside({ at, asked, slots, choose }: BesideProps) {
-  const { client, say } = useHere();
   const { question } = asked;
   const next = slots.length + 1;
   if (!question) return null;
-  const add = (other: Question, linked: boolean) => {
-    const place = here();
-    if (!linked) place.query.delete("linked");
-    go(withAsked({ ...asked, question: other, saved: "" }, next, place));
+  const add = (other: Question) => {
+    go(withAsked({ ...asked, question: other, saved: "" }, next));
     choose(next);
   };
-  const compare = async () => {
-    const { timeframe, timezone } = frameOf(question);
-    const collection = String(question.event_collection ?? (question.steps as { event_collection: string }[])[0]!.event_collection);
-    // One part, whatever the timeframe: the server says where it begins and ends.
-    const asked = { event_collection: collection, timeframe, timezone, interval: "every_1000_years", week_start: question.week_start };
-    const { result } = await client.query<{ timeframe: { start: string; end: string } }[]>("count", asked);
-    const { start, end } = result[0]!.timeframe;
-    add(withFrame(question, before(start, end, typeof timezone === "string" ? timezone : "UTC")), false);
-  };
-  const compared = () => compare().catch((error: unknown) => say(textOf(error)));
   return (
     <>
       {slots.length > 1 && (
@@ -166,16 +154,9 @@ function Beside({ at, asked, slots, choose }: BesideProps) {
         </button>
       )}
       {slots.length < SLOTS.length && (
-        <>
-          {frameOf(question).timeframe && (
-            <button type="button" class="quiet" onClick={compared}>
-              Compare with before
-            </button>
-          )}
-          <button type="button" class="quiet" onClick={() => add(question, true)}>
-            Duplicate
-          </button>
-        </>
+        <button type="button" class="quiet" onClick={() => add(question)}>
+          Duplicate
+        </button>
       )}
     </>
   );

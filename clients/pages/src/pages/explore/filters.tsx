@@ -118,13 +118,18 @@ function beginning(operand: Operand): unknown {
   return { value: undefined, list: undefined, there: true, truth: true, time: undefined, place: undefined }[operand];
 }
 
-interface OperandProps {
+interface ValueProps {
   id: string;
-  kind: Operand;
+  label?: string;
+  placeholder?: string;
   type: string | undefined;
   draft: Context;
   condition: Condition;
   change: (value: unknown) => void;
+}
+
+interface OperandProps extends ValueProps {
+  kind: Operand;
 }
 
 function OperandInput(props: OperandProps) {
@@ -141,7 +146,7 @@ function OperandInput(props: OperandProps) {
 }
 
 /** The commonest values, asked for when they are wanted, and again for what is typed. */
-function useSuggestions({ draft, condition, type }: OperandProps): [Option[], (typed: string) => void] {
+function useSuggestions({ draft, condition, type }: ValueProps): [Option[], (typed: string) => void] {
   const { client } = useHere();
   const [found, setFound] = useState<{ of: string; options: Option[] }>({ of: "", options: [] });
   const pending = useRef({ timer: 0, abort: new AbortController(), of: "" });
@@ -190,13 +195,14 @@ function joined(newer: Option[], older: Option[]): Option[] {
   return [...newer, ...older.filter(({ value }) => !values.has(value))].slice(0, JOINED_MAX);
 }
 
-function ValueInput(props: OperandProps) {
-  const { id, type, condition, change } = props;
+/** One value, with suggestions. */
+export function ValueInput(props: ValueProps) {
+  const { id, type, condition, change, label = "Value", placeholder = "Value" } = props;
   const [options, ask] = useSuggestions(props);
   const { property_value: value } = condition;
   const shown = value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
   const commit = (text: string) => change(text === "" ? undefined : valueOf(text, type));
-  return <Combobox id={id} label="Value" placeholder="Value" value={shown} options={options} free onOpen={() => ask("")} onType={ask} commit={commit} />;
+  return <Combobox id={id} label={label} placeholder={placeholder} value={shown} options={options} free onOpen={() => ask("")} onType={ask} commit={commit} />;
 }
 
 function ListInput(props: OperandProps) {

@@ -1,5 +1,6 @@
 /** Timeframes of questions that stand side by side. */
-import type { Question, Timeframe } from "acumen-client";
+import type { Acumen, Question, Timeframe } from "acumen-client";
+import { dayIn } from "../../days.ts";
 import { dayAfter, midnight } from "../../zones.ts";
 
 type Json = Record<string, any>;
@@ -27,6 +28,14 @@ export function withFrameOf(question: Question, other: Question): Question {
   return withFrame(question, frameOf(other).timeframe);
 }
 
+/** When a timeframe begins and ends, as the server says it: one part, whatever its length. */
+export async function endsOf(client: Acumen, event_collection: string, frame: Partial<Question>, signal?: AbortSignal) {
+  const { timeframe, timezone, week_start } = frame;
+  const asked = { event_collection, timeframe, timezone, week_start, interval: "every_1000_years" };
+  const { result } = await client.query<{ timeframe: { start: string; end: string } }[]>("count", asked, { signal });
+  return result[0]!.timeframe;
+}
+
 /** The same length before: as many days where both ends are midnights of the zone, else as much time. */
 export function before(start: string, end: string, zone: string): Timeframe {
   const [from, to] = [dayAt(start, zone), dayAt(end, zone)];
@@ -40,6 +49,6 @@ export function before(start: string, end: string, zone: string): Timeframe {
 
 /** The day that begins at an instant in the zone; null where none does. */
 function dayAt(text: string, zone: string): string | null {
-  const day = new Intl.DateTimeFormat("en-CA", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" }).format(new Date(text));
+  const day = dayIn(zone, text);
   return Date.parse(midnight(day, zone)) === Date.parse(text) ? day : null;
 }

@@ -1,27 +1,19 @@
 /** Which time: a timeframe, its parts, and whose days they are. */
 import type { Timeframe } from "acumen-client";
-import { frameName, takesGroups, type Draft } from "../../question.ts";
+import { useHere } from "../../context.ts";
+import { daysOfFrame, frameLabel, isOfWeeks, writtenDays } from "../../days.ts";
+import { useLoaded } from "../../loading.ts";
+import { takesGroups, type Draft } from "../../question.ts";
 import { Combobox } from "../../ui/combobox.tsx";
 import { Choice, described, Field } from "../../ui/field.tsx";
 import { dayAfter, midnight, viewersZone, zoneNames } from "../../zones.ts";
+import { endsOf } from "./frames.ts";
 
-/** In the words of the dashboards' own control. */
-const FRAMES = [
-  ["today", "Today"],
-  ["yesterday", "Yesterday"],
-  ["this_7_days", "Last 7 days"],
-  ["this_14_days", "Last 14 days"],
-  ["this_30_days", "Last 30 days"],
-  ["this_90_days", "Last 90 days"],
-  ["this_week", "This week"],
-  ["previous_week", "Previous week"],
-  ["this_month", "This month"],
-  ["previous_month", "Previous month"],
-  ["this_12_months", "Last 12 months"],
-  ["this_year", "This year"],
-  ["", "All time"],
-  ["custom", "From … to …"],
-] as const;
+const RELATIVE = [
+  "today", "yesterday", "this_7_days", "previous_7_days", "this_14_days", "this_30_days", "previous_30_days", "this_90_days",
+  "this_week", "previous_week", "this_month", "previous_month", "this_12_months", "this_year",
+];
+const FRAMES = [...RELATIVE.map((one) => [one, frameLabel(one)] as const), ["", "All time"], ["custom", "From … to …"]] as const;
 
 const INTERVALS = [
   ["", "All together"],
@@ -49,9 +41,10 @@ export function When({ draft, change, faults }: WhenProps) {
     change({ timeframe: { start: midnight(dayAfter(today, -6), timezone), end: midnight(dayAfter(today), timezone) } });
   };
   const own = timezone === viewersZone();
+  const days = useDays(draft);
   return (
     <>
-      <Field id="timeframe" label="When" error={faults.timeframe}>
+      <Field id="timeframe" label="When" error={faults.timeframe} hint={days && `${days}, in ${timezone}`}>
         <Choice id="timeframe" value={custom ? "custom" : timeframe} choices={frames} choose={choose} error={faults.timeframe} />
       </Field>
       {custom && <Days timeframe={timeframe} timezone={timezone} change={(frame) => change({ timeframe: frame })} />}
@@ -85,10 +78,22 @@ export function When({ draft, change, faults }: WhenProps) {
   );
 }
 
+/** Which days the timeframe is; of weeks the server says it. Empty where there is nothing to say. */
+function useDays({ analysis_type, event_collection, steps, timeframe, timezone }: Draft): string {
+  const { client } = useHere();
+  const collection = analysis_type === "funnel" ? steps[0]!.event_collection : event_collection;
+  const asks = isOfWeeks(timeframe) && collection !== "";
+  const told = useLoaded(
+    async (signal) => (asks ? writtenDays(await endsOf(client, collection, { timeframe, timezone }, signal), timezone) : ""),
+    [client, asks && collection, JSON.stringify(timeframe), timezone],
+  );
+  return asks ? (told.busy ? "" : (told.value ?? "")) : timeframe ? daysOfFrame(timeframe, timezone) : "";
+}
+
 /** The choices, with one that only the address has. */
 function withOwn(choices: readonly (readonly [string, string])[], value: string) {
   const known = choices.some(([one]) => one === value);
-  return known ? choices : [...choices, [value, frameName(value)] as const];
+  return known ? choices : [...choices, [value, frameLabel(value)] as const];
 }
 
 interface DaysProps {

@@ -1,8 +1,7 @@
 /** The fields of an access key: what it may do, and what narrows that. */
 import { useHere } from "../../../context.ts";
 import { useLoaded } from "../../../loading.ts";
-import { schemaOf, type Property } from "../../../schema.ts";
-import { viewersZone } from "../../../zones.ts";
+import { schemaOf, valuesFrom, type Property } from "../../../schema.ts";
 import { described, Field, TextField } from "../../../ui/field.tsx";
 import { Filters } from "../../explore/filters.tsx";
 import { OPERATIONS, PERMITTED, QUOTAS, type KeyDraft } from "./draft.ts";
@@ -85,22 +84,21 @@ function OfWrites({ draft, change, faults }: PartProps) {
   );
 }
 
-/** The properties of all collections, each once. */
-function useProperties(): Property[] {
+/** The properties of all collections, each once, and where their values are suggested from. */
+function useProperties(): { properties: Property[]; context: ReturnType<typeof valuesFrom> } {
   const { client } = useHere();
   const { value = [] } = useLoaded((signal) => schemaOf(client, signal), [client]);
   const byName = new Map(value.flatMap(({ properties }) => properties).map((one) => [one.name, one]));
-  return [...byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const properties = [...byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return { properties, context: valuesFrom(value) };
 }
 
-const NOWHERE = { event_collection: "", timeframe: "", timezone: viewersZone() };
-
 function OfQueries({ draft, change, faults }: PartProps) {
-  const properties = useProperties();
+  const { properties, context } = useProperties();
   return (
     <section class="card part" aria-labelledby="of-queries">
       <h3 id="of-queries">Questions, and names of properties</h3>
-      <Filters id="query-filter" legend="It sees only events for which" draft={NOWHERE} filters={draft.filters} properties={properties}
+      <Filters id="query-filter" legend="It sees only events for which" draft={context} filters={draft.filters} properties={properties}
         change={(filters) => change({ filters })} error={faults["options.queries.filters"]} />
       <label class="check">
         <input type="checkbox" checked={draft.extraction} onChange={(event) => change({ extraction: event.currentTarget.checked })} />
@@ -112,7 +110,7 @@ function OfQueries({ draft, change, faults }: PartProps) {
 
 function OfSaved({ draft, change, faults }: PartProps) {
   const { client } = useHere();
-  const properties = useProperties();
+  const { properties, context } = useProperties();
   const { value = [] } = useLoaded((signal) => client.savedQueries.list({ signal }), [client]);
   const names = value.map(({ query_name }) => query_name);
   // Definitions are narrowed by both lists.
@@ -120,7 +118,7 @@ function OfSaved({ draft, change, faults }: PartProps) {
   return (
     <section class="card part" aria-labelledby="of-saved">
       <h3 id="of-saved">Saved queries</h3>
-      <Filters id="saved-filter" legend="Results are computed only of events for which" draft={NOWHERE} filters={draft.savedFilters}
+      <Filters id="saved-filter" legend="Results are computed only of events for which" draft={context} filters={draft.savedFilters}
         properties={properties} change={(savedFilters) => change({ savedFilters })} error={faults["options.saved_queries.filters"]} />
       {isOf("saved_queries") && (
         <NameLists id="saved" what="saved queries that are computed each time" names={names} lists={draft.saved}

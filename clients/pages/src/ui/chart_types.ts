@@ -1,0 +1,14 @@
+/** Types of charts by the names that people see. */
+export const CHART_TYPES = [
+  ["", "As suits the answer"],
+  ["metric", "Number"],
+  ["line", "Line"],
+  ["area", "Area"],
+  ["bar", "Bars"],
+  ["stacked", "Stacked bars"],
+  ["pie", "Pie"],
+  ["heatmap", "Heat map"],
+  ["gauge", "Gauge"],
+  ["funnel", "Funnel"],
+  ["table", "Table"],
+] as const;
