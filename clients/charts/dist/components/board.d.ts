@@ -9,7 +9,8 @@ export interface Widget {
     tile: string;
     /** Settings of the drawing, which give way where they do not fit. */
     drawing: Json;
-    words: string[];
+    /** Of a text: plain, or of the dashboard creator's editor. */
+    content: unknown;
     link: string;
     /** Columns of twelve, and pixels. */
     width: number;
