@@ -64,14 +64,12 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         bulk.run(report, events)
     if "shred" in sections:
         shredding.run(report, events)
-    if {"queries", "profile", "memory", "erasure", "charts", "large"} & set(sections):
+    if {"queries", "memory", "erasure", "charts", "large"} & set(sections):
         with loaded(report, events) as store:
             if "charts" in sections:
                 charts.run(report, store.server, store.events)
             if "queries" in sections:
                 queries.run(report, store)
-            if "profile" in sections:
-                profile.run(report, store)
             if "memory" in sections:
                 memory.run(report, store)
             if "large" in sections:
@@ -81,6 +79,9 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
                 erasure.run(report, store)
         if "queries" in sections:
             queries.run_tiny(report)
+    if "profile" in sections:
+        with loaded(report, events, extra=profile.EXTRA) as store:
+            profile.run(report, store)
     if "cached" in sections:
         cached.run(report)
     if "datasets" in sections:

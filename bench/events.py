@@ -30,6 +30,8 @@ class Shape:
     start_us: int = START_US
     step_us: int = 250_000
     users: int = 10_000
+    extra: int = 0
+    """Further properties: numbers, texts of few values and booleans in turn."""
 
 
 def _keen(shape: Shape) -> str:
@@ -45,6 +47,13 @@ def _price(shape: Shape) -> str:
         return "(h(n, 2) % 20000) / 100"
     text, number = "to_json('EUR ' || h(n, 2) % 200)", "to_json((h(n, 2) % 20000) / 100)"
     return f"CASE WHEN h(n, 3) % 10 = 0 THEN {text} ELSE {number} END"
+
+
+def _extra(shape: Shape) -> str:
+    kinds = ("(h(n, {0}) % 100000) / 8", "'value ' || h(n, {0}) % 5000", "h(n, {0}) % 4 = 0")
+    return "".join(
+        f", extra_{number}: {kinds[number % 3].format(100 + number)}" for number in range(shape.extra)
+    )
 
 
 def select(shape: Shape, first: int, count: int) -> str:
@@ -70,6 +79,7 @@ def select(shape: Shape, first: int, count: int) -> str:
         items: [{{sku: 'sku-' || h(n, 22) % 900, quantity: 1 + h(n, 23) % 3}},
                 {{sku: 'sku-' || h(n, 24) % 900, quantity: 1}}],
         campaign: {{source: 'source ' || h(n, 25) % 25, medium: ['mail', 'web', 'print'][1 + h(n, 26) % 3]}}
+        {_extra(shape)}
     }}"""
     return f"SELECT to_json({event})::VARCHAR AS line FROM range({first}, {first + count}) AS t(n)"
 

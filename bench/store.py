@@ -56,10 +56,13 @@ class Loaded:
 
 
 @contextmanager
-def loaded(report: Report, events: int) -> Iterator[Loaded]:
-    """A server with this many events over two months, flushed and compacted. Raises Wrong."""
+def loaded(report: Report, events: int, *, extra: int = 0) -> Iterator[Loaded]:
+    """A server with this many events over two months, flushed and compacted. Raises Wrong.
+
+    ``extra``: properties beside the usual two dozen.
+    """
     step_us = max(1, DAYS * 86_400_000_000 // events)
-    shape = Shape(drift=True, step_us=step_us, users=users_of(events))
+    shape = Shape(drift=True, step_us=step_us, users=users_of(events), extra=extra)
     # Few events would only wait for their time to be flushed.
     settings = {"ACUMEN_ERASE_SECONDS": "600"} | ({"ACUMEN_FLUSH_SECONDS": "2"} if events < FEW else {})
     with Acumen(settings) as server:
