@@ -5,6 +5,7 @@ import { Header } from "./header.tsx";
 import { JoinPage } from "./pages/join.tsx";
 import { LoginPage } from "./pages/login.tsx";
 import { ResetPage } from "./pages/reset.tsx";
+import { SendPage } from "./pages/start/send.tsx";
 import { StartPage } from "./pages/start/start.tsx";
 import { lazy, loadAhead } from "./lazy.tsx";
 import { addressOf, followLinks, go, usePlace } from "./router.ts";
@@ -185,6 +186,7 @@ const TITLES: Record<string, string> = {
   settings: "Settings",
   exports: "Exports",
   import: "Import",
+  send: "Send events",
 };
 
 function Page({ page, rest }: { page: string; rest: string[] }) {
@@ -193,6 +195,7 @@ function Page({ page, rest }: { page: string; rest: string[] }) {
     document.title = `${[name, TITLES[page] ?? "Not found"].filter(Boolean).join(" · ")} · Acumen`;
   }, [page, name]);
   if (page === "" && !name) return <StartPage />;
+  if (page === "send" && !name) return <SendPage />;
   if (page === "explore") return <ExplorePage />;
   if (page === "saved") return <SavedPage />;
   if (page === "dashboards") return name ? <DashboardPage key={name} id={name} /> : <DashboardsPage />;

@@ -21,7 +21,7 @@ interface HeaderProps {
 }
 
 export function Header({ session, project, page, leave }: HeaderProps) {
-  const current = ["live", "actors", "import"].includes(page) ? "data" : page;
+  const current = ["live", "actors", "import"].includes(page) ? "data" : page === "send" ? "" : page;
   return (
     <header class="bar">
       <a class="brand" href={project ? addressOf(project.id) : "/app/none"} aria-label="Acumen, to the start">
@@ -45,18 +45,21 @@ export function Header({ session, project, page, leave }: HeaderProps) {
           </a>
         )}
       </nav>
-      {session.person && (
-        <nav class="own" aria-label="You">
-          {session.organisations.some(({ owner }) => owner) && (
-            <a href="/app/people" aria-current={ORGANISED.includes(current) ? "page" : undefined}>
-              People
-            </a>
-          )}
+      <nav class="own" aria-label={session.person ? "You" : "Help"}>
+        <a href="/docs" title="The documentation of the API">
+          Docs
+        </a>
+        {session.person && session.organisations.some(({ owner }) => owner) && (
+          <a href="/app/people" aria-current={ORGANISED.includes(current) ? "page" : undefined}>
+            People
+          </a>
+        )}
+        {session.person && (
           <a href="/app/account" aria-current={current === "account" ? "page" : undefined} title={session.person.email}>
             Account
           </a>
-        </nav>
-      )}
+        )}
+      </nav>
       <button type="button" class="quiet leave" onClick={leave}>
         Log out
       </button>

@@ -8,7 +8,7 @@ function take(): string {
   const { pathname, hash } = location;
   if (hash.length > 1) {
     kept[pathname] = hash.slice(1);
-    history.replaceState(null, "", pathname);
+    history.replaceState(history.state, "", pathname);
   }
   return kept[pathname] ?? "";
 }

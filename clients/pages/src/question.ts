@@ -23,6 +23,8 @@ export interface Draft {
   group_by: string[];
   /** How many groups, the largest first; empty: all. */
   limit: string;
+  /** Whether it came with a limit of each interval's groups, which the fields offer no more. */
+  limits_parts: boolean;
   interval: string;
   /** Empty: all time. */
   timeframe: Timeframe;
@@ -60,6 +62,7 @@ export function newDraft(timezone: string, collection = ""): Draft {
     filters: [],
     group_by: [],
     limit: "",
+    limits_parts: false,
     interval: "daily",
     timeframe: "this_14_days",
     timezone,
@@ -87,7 +90,7 @@ export const isWhole = (one: Condition) =>
 
 /** Without what the analysis does not take, and without filters that are not whole yet. */
 export function questionOf(draft: Draft): Question {
-  const { analysis_type, timeframe, interval, group_by, limit } = draft;
+  const { analysis_type, timeframe, interval, group_by, limit, limits_parts } = draft;
   const question: Question = { analysis_type };
   if (analysis_type === "funnel") {
     question.steps = draft.steps.map((step) => ({ ...step, ...(timeframe && { timeframe }), timezone: draft.timezone }));
@@ -99,7 +102,7 @@ export function questionOf(draft: Draft): Question {
   if (takesGroups(analysis_type)) {
     if (interval && timeframe) question.interval = interval;
     if (group_by.length) question.group_by = group_by;
-    if (group_by.length && limit) {
+    if (group_by.length && limit && (limits_parts || !question.interval)) {
       question.order_by = { property_name: "result", direction: "DESC" };
       question.limit = Number(limit);
     }
@@ -135,6 +138,7 @@ export function draftOf(question: Question): Draft | null {
     filters: Array.isArray(said.filters) ? (said.filters as Condition[]) : [],
     group_by: said.group_by === undefined ? [] : ([said.group_by].flat() as string[]),
     limit: String(said.limit ?? ""),
+    limits_parts: said.limit !== undefined && said.interval !== undefined,
     interval: String(said.interval ?? ""),
     timeframe: (said.timeframe ?? steps[0]?.timeframe ?? "") as Timeframe,
   };

@@ -1,5 +1,5 @@
 /** Addresses of pages: `/app/PROJECT/PAGE/REST?QUERY`, read from the browser and written to its history. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 export interface Place {
   path: string;
@@ -11,19 +11,67 @@ let guard: (() => boolean) | null = null;
 
 const MOVED = "acumen:moved";
 
+/** How many entries of the browser's history stand before the one that is shown. */
+let at: number = history.state?.at ?? 0;
+let shown = address();
+let isPutBack = false;
+history.replaceState({ ...history.state, at }, "");
+// Before all that listen for it: who stays is to notice nothing.
+addEventListener("popstate", (event) => {
+  const entry: number | undefined = history.state?.at;
+  const stays = guard !== null && entry !== undefined && entry !== at && address() !== shown && !isPutBack && !guard();
+  if (isPutBack || stays) event.stopImmediatePropagation();
+  isPutBack = stays;
+  if (stays) return history.go(at - entry);
+  // A link within the page makes an entry of its own.
+  if (entry === undefined) history.replaceState({ at: at + 1 }, "");
+  at = history.state.at;
+  if (address() !== shown) guard = null;
+  shown = address();
+});
+
+function address(): string {
+  return location.pathname + location.search;
+}
+
 export function here(): Place {
   return { path: location.pathname, query: new URLSearchParams(location.search) };
 }
 
 /** Whether it went: who has something unsaved may stay. */
-export function go(address: string, { replace = false } = {}): boolean {
+export function go(to: string, { replace = false } = {}): boolean {
   if (guard && !guard()) return false;
   guard = null;
-  const samePath = new URL(address, location.href).pathname === location.pathname;
-  history[replace ? "replaceState" : "pushState"](null, "", address);
-  dispatchEvent(new Event(MOVED));
+  const samePath = new URL(to, location.href).pathname === location.pathname;
+  move(to, {}, replace);
   if (!samePath) scrollTo(0, 0);
   return true;
+}
+
+function move(to: string, more: object, replace = false): void {
+  if (!replace) at++;
+  history[replace ? "replaceState" : "pushState"]({ ...more, at }, "", to);
+  shown = address();
+  dispatchEvent(new Event(MOVED));
+}
+
+/**
+ * Something opened in front of the page, which the browser's Back closes, and to which it comes back from where that led:
+ * an entry of the history at the same address, which holds the value.
+ */
+export function useOpened<T>(name: string): [opened: T | null, open: (value: T) => void, close: () => void] {
+  const place = usePlace();
+  const isClosing = useRef(false);
+  useEffect(() => {
+    isClosing.current = false;
+  }, [place]);
+  const close = () => {
+    if (isClosing.current || !(name in history.state)) return;
+    isClosing.current = true;
+    history.back();
+  };
+  const open = (value: T) => move(location.href, { [name]: JSON.parse(JSON.stringify(value)) });
+  return [(history.state?.[name] as T | undefined) ?? null, open, close];
 }
 
 export function usePlace(): Place {

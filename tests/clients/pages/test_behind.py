@@ -183,6 +183,46 @@ def test_a_bar_is_chosen_by_pointer(shop: Visitor) -> None:
     ]
 
 
+def test_back_closes_what_is_behind_first(shop: Visitor) -> None:
+    page = shop.explore(**COUNT)
+    shop.drawn()
+    page.get_by_label("When").select_option("this_30_days")
+    page.wait_for_function("location.search.includes('this_30_days')")
+    shop.drawn()
+    asked = page.url
+    mark = page.locator("acumen-chart .acumen-drawing [data-series][data-index]").first
+    panel = page.get_by_role("dialog")
+    mark.click()
+    panel.get_by_text("3 in purchases").wait_for()
+    page.go_back()
+    panel.wait_for(state="detached")
+    assert page.url == asked
+    # Closed by its button it leaves nothing to go back to.
+    mark.click()
+    panel.get_by_role("button", name="Close").click()
+    panel.wait_for(state="detached")
+    page.go_back()
+    page.wait_for_function("location.search.includes('this_14_days')")
+
+
+def test_back_from_a_timeline_returns_to_who_was_listed(shop: Visitor) -> None:
+    steps = [{"event_collection": name, "actor_property": "user.id"} for name in ("visits", "purchases")]
+    page = shop.explore(analysis_type="funnel", steps=steps, timeframe=None)
+    shop.drawn()
+    page.locator("acumen-chart .plot").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    panel = page.get_by_role("dialog")
+    panel.get_by_role("link", name="u1").click()
+    page.get_by_role("heading", name="user.id = u1").wait_for()
+    page.go_back()
+    panel.get_by_text("3 of 3").wait_for()
+    page.go_back()
+    panel.wait_for(state="detached")
+    page.get_by_role("heading", name="Funnel").wait_for()
+
+
 def test_a_point_is_chosen_by_keys_and_the_focus_comes_back(shop: Visitor) -> None:
     page = shop.explore(analysis_type="count", event_collection="purchases", interval="daily")
     shop.drawn()

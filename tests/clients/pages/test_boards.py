@@ -141,6 +141,68 @@ def test_leaving_with_unsaved_changes_is_asked_about(board: Visitor) -> None:
     assert page.get_by_role("button", name="Add text").is_visible()
 
 
+def test_back_and_forward_ask_about_unsaved_changes_too(board: Visitor) -> None:
+    page = board.open("dashboards")
+    page.get_by_role("link", name="Sales").click()
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_role("link", name="Data", exact=True).click()
+    page.get_by_role("heading", name="Data").wait_for()
+    page.go_back()
+    page.get_by_role("button", name="Add text").click()
+    page.get_by_label("Heading").fill("Mine")
+    edits = page.url
+    asked: list[str] = []
+    page.on("dialog", dismissing(asked))
+    for turn, way in enumerate(["back", "forward"], 1):
+        with page.expect_event("dialog"):
+            page.evaluate(f"history.{way}()")
+        page.wait_for_url(edits)
+        assert asked == ["Leave without saving your changes?"] * turn
+        expect(page.get_by_label("Heading")).to_have_value("Mine")
+    # The link that skips the menu leaves nothing.
+    page.get_by_role("link", name="Skip to the page").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(edits + "#main")
+    page.go_back()
+    page.wait_for_url(edits)
+    assert len(asked) == 2
+    expect(page.get_by_label("Heading")).to_have_value("Mine")
+
+
+def test_back_leaves_unsaved_changes_once_that_is_confirmed(board: Visitor) -> None:
+    page = board.open("dashboards", "sales")
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_role("button", name="Add text").click()
+    page.get_by_role("button", name="Discard").wait_for()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.go_back()
+    page.get_by_role("button", name="Share").wait_for()
+    page.go_forward()
+    page.get_by_role("button", name="Close").wait_for()
+
+
+def test_after_saving_it_is_shown_as_after_a_reload(board: Visitor) -> None:
+    question = {"analysis_type": "count", "event_collection": "purchases", "timeframe": "this_1_days"}
+    document = {"title": "Sales", "widgets": [{"query": {**question, "timezone": "UTC"}}]}
+    board.manage("PUT", f"/projects/{board.project.id}/dashboards/sales", document)
+    page = board.open("dashboards", "sales")
+    for frame, said, count in (
+        ("this_30_days", "Last 30 days", "5"),
+        ("today", "Today", "1"),
+    ):
+        page.get_by_role("link", name="Edit").click()
+        page.get_by_label("Viewers may change the timeframe").check()
+        page.get_by_label("Timeframe at first").select_option(frame)
+        page.get_by_role("button", name="Save", exact=True).click()
+        for look in ("saved", "reloaded"):
+            shown = page.locator("acumen-dashboard")
+            shown.locator("acumen-chart").get_by_text(count, exact=True).first.wait_for()
+            control = shown.get_by_role("combobox", name="Timeframe", exact=True)
+            text = control.evaluate("(one) => one.selectedOptions[0].text")
+            assert text.startswith(said), (frame, look)
+            page.reload()
+
+
 def test_a_dashboard_is_deleted_once_that_is_confirmed(board: Visitor) -> None:
     page = board.open("dashboards")
     page.get_by_role("button", name="Delete sales").click()
@@ -335,8 +397,35 @@ def test_tiles_say_which_parts_the_timeframe_cuts_and_which_days_it_is(board: Vi
         "The first week begins on Tuesday 3 March: it holds 5 of 7 days. "
         "The last week ends on Monday 30 March: it holds 2 of 7 days."
     )
-    page.get_by_text("3 Mar – 30 Mar 2026, in Europe/Berlin").wait_for()
+    page.get_by_text("3 Mar – 30 Mar 2026 · Days are those of Europe/Berlin.").wait_for()
     assert page.get_by_text("it holds").count() == 1
     card = page.locator("acumen-dashboard [part=card]").first.bounding_box()
     line = said.bounding_box()
     assert line["y"] + line["height"] <= card["y"] + card["height"]
+
+
+def test_a_dashboard_says_in_which_zone_its_days_are_and_which_tiles_differ(board: Visitor) -> None:
+    question = {"analysis_type": "count", "event_collection": "purchases", "timeframe": "this_7_days"}
+    funnel = {
+        "analysis_type": "funnel",
+        "steps": [
+            {"event_collection": "visits", "actor_property": "user.id", "timeframe": "this_7_days"},
+            {"event_collection": "purchases", "actor_property": "user.id", "timeframe": "this_7_days"},
+        ],
+    }
+    widgets: list[dict[str, Any]] = [
+        {"query": {**question, "timezone": "Europe/Berlin"}, "title": "First"},
+        {"query": {**question, "timezone": "Europe/Berlin", "interval": "daily"}, "title": "Second"},
+        {"query": "orders"},
+        {"query": funnel, "title": "Way"},
+        {"query": {"analysis_type": "count", "event_collection": "purchases"}, "title": "Ever"},
+        {"query": {**question, "timezone": "Asia/Tokyo"}, "title": "Third"},
+    ]
+    path = f"/projects/{board.project.id}/dashboards/sales"
+    board.manage("PUT", path, {"title": "Sales", "widgets": widgets[:2]})
+    page = board.open("dashboards", "sales")
+    page.get_by_role("status").filter(has_text="Days are those of Europe/Berlin.").wait_for()
+    board.manage("PUT", path, {"title": "Sales", "widgets": [*widgets, {**widgets[0], "title": "Fourth"}]})
+    page.reload()
+    said = "Days are those of Europe/Berlin; in “Orders”, “Way” those of UTC; in “Third” those of Asia/Tokyo."
+    page.get_by_role("status").filter(has_text=said).wait_for()

@@ -41,8 +41,8 @@ def test_fields_make_a_question_and_its_answer_follows(shop: Visitor) -> None:
     choose(page, "Of property", "price number")
     choose(page, "Group by", "plan text")
     page.get_by_role("heading", name="Average of price in purchases by plan").wait_for()
-    page.get_by_label("How many groups").select_option("5")
     page.get_by_label("In parts").select_option("")
+    page.get_by_label("How many groups").select_option("5")
     page.get_by_label("When").select_option("this_30_days")
     page.get_by_role("heading", name="Average of price in purchases by plan · last 30 days").wait_for()
     assert shop.question() == {
@@ -259,10 +259,10 @@ def test_a_saved_query_is_drawn_as_on_dashboards_and_shows_its_title(shop: Visit
         page.get_by_role("button", name="Export CSV").click()
     assert waiting.value.suggested_filename == "sales-so-far.csv"
     page.get_by_label("When").select_option("this_30_days")
-    page.get_by_role("heading", name="Sum of price in purchases · daily · last 30 days").wait_for()
+    page.get_by_text("Sum of price in purchases · daily · last 30 days").wait_for()
     page.locator("acumen-chart svg").filter(has_text="€125.50").wait_for()
     page.get_by_label("Show", exact=True).select_option("count")
-    page.get_by_role("heading", name="Number of events in purchases").wait_for()
+    page.get_by_text("Number of events in purchases").wait_for()
     page.locator("acumen-chart svg.acumen-drawing").filter(has_not_text="€").wait_for()
 
 
@@ -464,3 +464,72 @@ def test_a_value_that_does_not_fit_its_field_stands_below_in_full(shop: Visitor)
     row = page.get_by_role("group", name="Filter 1")
     row.get_by_text(long).wait_for()
     assert row.get_by_text("country").count() == 0
+
+
+def test_with_an_interval_no_limit_of_groups_is_offered(shop: Visitor) -> None:
+    page = shop.explore(**COUNT, group_by=["country"])
+    shop.drawn()
+    page.get_by_label("How many groups").select_option("10")
+    page.wait_for_function("location.search.includes('limit')")
+    page.get_by_label("In parts").select_option("daily")
+    page.get_by_text("All groups are asked for").wait_for()
+    assert page.get_by_label("How many groups").count() == 0
+    page.wait_for_function("location.search.includes('daily')")
+    assert "limit" not in shop.question() and "order_by" not in shop.question()
+    page.get_by_label("In parts").select_option("")
+    page.wait_for_function("!location.search.includes('daily')")
+    assert shop.question()["limit"] == 10
+
+
+def test_a_saved_limit_of_each_part_stays(shop: Visitor) -> None:
+    order = {"property_name": "result", "direction": "DESC"}
+    grouped = {**COUNT, "group_by": ["country"], "timeframe": "this_14_days", "timezone": ZONE}
+    shop.save("each", "Each", **grouped, interval="daily", order_by=order, limit=5)
+    page = shop.open("saved")
+    page.get_by_role("link", name="Each", exact=True).click()
+    page.get_by_text("Of each part these are its own largest").wait_for()
+    assert page.get_by_label("How many groups").input_value() == "5"
+    page.get_by_label("In parts").select_option("weekly")
+    page.wait_for_function("location.search.includes('weekly')")
+    assert shop.question()["limit"] == 5
+    page.get_by_label("How many groups").select_option("")
+    page.get_by_text("All groups are asked for").wait_for()
+    assert "limit" not in shop.question()
+
+
+def test_a_name_that_is_begun_is_taken_from_the_suggestions(visitor: Visitor) -> None:
+    visitor.served.record(visitor.project, "page_views", {"user": {"id": "ann"}, "path": "/", "os": "x"})
+    visitor.served.record(visitor.project, "sales", {"n": 1})
+    page = visitor.explore(analysis_type="count", event_collection="sales")
+    visitor.drawn()
+    page.get_by_role("combobox", name="Of events in").fill("view")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Number of events in page_views").wait_for()
+    group = page.get_by_role("combobox", name="Group by")
+    # One begins with it; none does.
+    for typed, taken in (("user", "user.id"), ("s", "s")):
+        group.fill(typed)
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name=f"Do not group by {taken}", exact=True).wait_for()
+
+
+def test_a_funnel_begins_with_the_collection_that_was_chosen(shop: Visitor) -> None:
+    page = shop.explore(analysis_type="count", event_collection="purchases")
+    shop.drawn()
+    choose(page, "Of events in", "visits")
+    page.get_by_role("heading", name="Number of events in visits").wait_for()
+    page.get_by_label("Show", exact=True).select_option("funnel")
+    first = page.get_by_role("combobox", name="Step 1: collection")
+    expect(first).to_have_value("visits")
+
+
+def test_a_saved_query_that_is_changed_keeps_its_title(shop: Visitor) -> None:
+    shop.save("one", "My orders", **COUNT, timeframe="this_14_days", timezone=ZONE)
+    page = shop.open("saved")
+    page.get_by_role("link", name="My orders").click()
+    page.get_by_role("heading", name="My orders", exact=True).wait_for()
+    page.get_by_label("When").select_option("this_30_days")
+    page.get_by_role("heading", name="My orders (changed)").wait_for()
+    page.get_by_text("Number of events in purchases · last 30 days").wait_for()
+    page.go_back()
+    page.get_by_role("heading", name="My orders", exact=True).wait_for()

@@ -125,6 +125,21 @@ def test_an_overview_counts_each_collection(shop: Visitor) -> None:
     page.get_by_role("heading", name="Number of events in visits").wait_for()
 
 
+def test_how_to_send_events_stays_within_reach(shop: Visitor) -> None:
+    page = shop.open()
+    page.get_by_role("link", name="Send events").click()
+    page.get_by_role("heading", name="Send events").wait_for()
+    page.get_by_role("button", name="Make a key that can only send, and fill it in").click()
+    page.get_by_text("The key in the examples can send events and nothing else.").wait_for()
+    assert page.get_by_role("button", name="Send an event from this page").count() == 0
+    page.reload()
+    [key] = shop.manage("GET", f"/3.0/projects/{shop.project.id}/keys")
+    for name in ("curl", "Python", "JavaScript", "Your web site"):
+        page.get_by_role("tab", name=name).click()
+        expect(page.get_by_label(name, exact=True).last).to_contain_text(key["key"])
+    assert page.get_by_role("banner").get_by_role("link", name="Docs").get_attribute("href") == "/docs"
+
+
 def test_every_entry_of_the_menu_is_reached_on_a_phone(visiting: Visiting) -> None:
     visitor = visiting(viewport={"width": 390, "height": 844})
     visitor.enter()

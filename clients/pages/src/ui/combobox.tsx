@@ -15,6 +15,8 @@ interface ComboboxProps {
   commit: (value: string) => void;
   /** Whether something that is not in the list will do. */
   free?: boolean;
+  /** What is taken in place of a text that is not in the list: the first that fits, or the first that begins with it. */
+  prefer?: "first" | "beginning";
   label?: string;
   placeholder?: string;
   error?: string | undefined;
@@ -32,7 +34,7 @@ function matching(options: readonly Option[], typed: string): Option[] {
 }
 
 export function Combobox(props: ComboboxProps) {
-  const { id, value, options, commit, free = false, label, placeholder, error, onOpen, onType } = props;
+  const { id, value, options, commit, free = false, prefer, label, placeholder, error, onOpen, onType } = props;
   const list = useId();
   const input = useRef<HTMLInputElement>(null);
   const [typed, setTyped] = useState<string | null>(null);
@@ -59,9 +61,13 @@ export function Combobox(props: ComboboxProps) {
     close();
     if (chosen !== value) commit(chosen);
   };
+  const preferred = (text: string) => {
+    const [first] = matching(options, text);
+    return prefer === "first" || first?.value.toLowerCase().startsWith(text.toLowerCase()) ? prefer && first?.value : undefined;
+  };
   const leave = () => {
     const exact = options.find((one) => one.value === typed);
-    if (typed !== null && (free || exact || typed === "")) choose(typed);
+    if (typed !== null && (free || exact || typed === "")) choose(exact || !typed ? typed : (preferred(typed) ?? typed));
     else close();
   };
   const keys: Record<string, () => void> = {

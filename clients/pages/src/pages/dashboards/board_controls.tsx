@@ -86,7 +86,7 @@ export function BoardControlFields({ controls, change }: Props) {
         </div>
       ))}
       <div class="adding">
-        <Combobox id="add-filter" label="Add a filter for viewers" placeholder="Add a filter: a property" free value=""
+        <Combobox id="add-filter" label="Add a filter for viewers" placeholder="Add a filter: a property" free prefer="beginning" value=""
           options={properties.filter(({ name }) => !filters.includes(name)).map(({ name }) => ({ value: name }))}
           commit={(name) => name && !filters.includes(name) && change({ ...controls, filters: [...filters, name] })} />
       </div>

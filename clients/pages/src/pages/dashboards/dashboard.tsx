@@ -11,20 +11,26 @@ import { BehindPanel, useChosen } from "../events/behind.tsx";
 import { controlsOf } from "./document.ts";
 import { Editor } from "./editor.tsx";
 import { useFullScreen } from "./full_screen.ts";
-import { exploreTiles } from "./questions.ts";
+import { chartName, exploreTiles } from "./questions.ts";
 import { ShareDialog } from "./share.tsx";
-import { askedDays, sayCutParts, toldOf, type Told } from "./told.ts";
-import { readDashboard, type Json } from "./store.ts";
+import { askedDays, askedZones, sayCutParts, toldOf, type Told } from "./told.ts";
+import { readDashboard, type Json, type Stored } from "./store.ts";
 
 export function DashboardPage({ id }: { id: string }) {
   const { project, mayEdit } = useHere();
   const { query } = usePlace();
   const { value, error, reload } = useLoaded((signal) => readDashboard(project, id, signal), [project, id]);
+  // What was read before it was edited is no longer shown: controls would begin with what it says.
+  const [edited, setEdited] = useState<Stored | null>(null);
   if (error) return <><h1>Dashboard</h1><Problem error={error} retry={reload} /></>;
-  if (!value) return <Loading what="the dashboard" lines={6} />;
-  const stop = () => go(here().path, { replace: true });
+  if (!value || value === edited) return <Loading what="the dashboard" lines={6} />;
+  const look = () => {
+    if (!go(here().path, { replace: true })) return;
+    setEdited(value);
+    reload();
+  };
   if (mayEdit && query.get("edit")) {
-    return <Editor key={value.tag} id={id} stored={value} reload={reload} done={() => (reload(), stop())} stop={() => stop() && reload()} />;
+    return <Editor key={value.tag} id={id} stored={value} reload={reload} look={look} />;
   }
   return <Look id={id} document={value.document} reload={reload} />;
 }
@@ -93,22 +99,24 @@ function Look({ id, document: shown, reload }: { id: string; document: Json; rel
 function Answers({ document: shown, reload }: { document: Json; reload: () => void }) {
   const { client, project, to, mayEdit } = useHere();
   const [board, setBoard] = useState<ChartElement | null>(null);
-  const { chosen, close } = useChosen(board);
+  const { chosen, close } = useChosen("board", board);
   const [every, setEvery] = useState(() => localStorage.getItem(REFRESH) ?? "300");
   const [asked, setAsked] = useState<Date | null>(null);
   const [days, setDays] = useState("");
+  const [told, setTold] = useState<ReadonlyMap<Element, Told>>(new Map());
   const ready = useCallback((made: ChartElement) => {
     setBoard(made);
-    const told = new Map<EventTarget, Told>();
+    const told = new Map<Element, Told>();
     made.addEventListener("load", (event) => {
       setAsked(new Date());
-      const [chart] = event.composedPath();
+      const chart = event.composedPath()[0] as Element;
       if (chart === made) return;
-      const answer = toldOf(chart as Element, (event as CustomEvent<{ answer: Told }>).detail.answer);
-      told.set(chart!, answer);
-      for (const one of told.keys()) if (!(one as Element).isConnected) told.delete(one);
-      sayCutParts(chart as Element, answer);
+      const answer = toldOf(chart, (event as CustomEvent<{ answer: Told }>).detail.answer);
+      told.set(chart, answer);
+      for (const one of told.keys()) if (!one.isConnected) told.delete(one);
+      sayCutParts(chart, answer);
       setDays(askedDays([...told.values()]));
+      setTold(new Map(told));
     });
   }, []);
   useEffect(() => {
@@ -131,6 +139,7 @@ function Answers({ document: shown, reload }: { document: Json; reload: () => vo
     [client],
   );
   const links = exploreTiles(shown, saved.value ?? [], to);
+  const zones = askedZones(told, (chart) => chartName(chart, saved.value ?? []));
   const may = controlsOf(shown);
   // Who edits it may try any timeframe and interval; for everybody else it is as the document says.
   const all = mayEdit ? JSON.stringify({ timeframe: true, interval: true, filters: may.filters }) : undefined;
@@ -140,6 +149,7 @@ function Answers({ document: shown, reload }: { document: Json; reload: () => vo
         <p class="small" role="status">
           {asked && `Asked at ${asked.toLocaleTimeString(undefined, { timeStyle: "medium" })}`}
           {days && ` · ${days}`}
+          {zones && ` · ${zones}`}
         </p>
         <div class="row">
           {links.length > 0 && (

@@ -20,13 +20,13 @@ interface EditorProps {
   id: string;
   stored: Stored;
   reload: () => void;
-  done: () => void;
-  stop: () => void;
+  /** Leave the editor, for the dashboard as it is stored now. */
+  look: () => void;
 }
 
 type State = "same" | "changed" | "saving";
 
-export function Editor({ id, stored, reload, done, stop }: EditorProps) {
+export function Editor({ id, stored, reload, look }: EditorProps) {
   const { client, project, say } = useHere();
   const { document: before, tag } = stored;
   const [title, setTitle] = useState<string>(typeof before.title === "string" ? before.title : "");
@@ -47,7 +47,7 @@ export function Editor({ id, stored, reload, done, stop }: EditorProps) {
       setOutdated(false);
       setState("same");
       // Once it is known that nothing is unsaved.
-      setTimeout(done);
+      setTimeout(look);
     } catch (failure) {
       if (isOutdated(failure)) setOutdated(true);
       else setError(failure);
@@ -64,7 +64,7 @@ export function Editor({ id, stored, reload, done, stop }: EditorProps) {
             onInput={(event) => (setTitle(event.currentTarget.value), setState("changed"))} />
         </div>
         <div class="row">
-          <button type="button" onClick={stop}>
+          <button type="button" onClick={look}>
             {state === "same" ? "Close" : "Discard"}
           </button>
           <button type="button" class="main" onClick={() => save(tag)} disabled={state === "saving"}>

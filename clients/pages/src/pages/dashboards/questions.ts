@@ -38,3 +38,9 @@ export function tileName(widget: Json, saved: readonly SavedQuery[]): string {
   const found = saved.find((one) => one.query_name === query);
   return found ? titleOf(found) : typeof query === "string" ? query : "Chart";
 }
+
+/** What the tile of a drawn chart is called. */
+export function chartName(chart: Element, saved: readonly SavedQuery[]): string {
+  const [title, query, name] = ["title", "query", "saved-query"].map((one) => chart.getAttribute(one));
+  return tileName({ title, query: query ? JSON.parse(query) : name }, saved);
+}

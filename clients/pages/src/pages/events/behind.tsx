@@ -4,6 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { behind, type Behind, type GroupValue, type Place } from "../../behind.ts";
 import { useHere } from "../../context.ts";
 import { useLoaded } from "../../loading.ts";
+import { useOpened } from "../../router.ts";
 import { Panel } from "../../ui/panel.tsx";
 import { Tabs } from "../../ui/tabs.tsx";
 import { Loading, Problem } from "../../ui/states.tsx";
@@ -17,21 +18,21 @@ interface Chosen {
   question: Question;
 }
 
-/** The place that was chosen in a chart below `element`, until it is closed. */
-export function useChosen(element: HTMLElement | null, own?: Question | null) {
-  const [chosen, setChosen] = useState<Chosen | null>(null);
+/** The place that was chosen in a chart below `element`, until it is closed; `name` tells it from other charts of the page. */
+export function useChosen(name: string, element: HTMLElement | null, own?: Question | null) {
+  const [chosen, open, close] = useOpened<Chosen>(`behind-${name}`);
   useEffect(() => {
     if (!element) return;
     const select = (event: Event) => {
       const { query, ...place } = (event as CustomEvent<Place & { query: Question }>).detail;
       const question = own ?? query;
       // Definitions of saved queries may be hidden from who may see their results.
-      if (question?.analysis_type) setChosen({ place, question: withoutNull(question) });
+      if (question?.analysis_type) open({ place, question: withoutNull(question) });
     };
     element.addEventListener("select", select);
     return () => element.removeEventListener("select", select);
   }, [element, JSON.stringify(own)]);
-  return { chosen, close: () => setChosen(null) };
+  return { chosen, close };
 }
 
 function withoutNull(question: Question): Question {

@@ -55,13 +55,17 @@ export function AnswerPanel({ asked, at, answer, faults, waits, inFields, compar
   const { question } = asked;
   const opened = useOpened(asked.saved);
   const whole = question !== null && !answer.error && waits.length === 0;
-  const title = question && opened.value && asksTheSame(opened.value.query, question) ? titleOf(opened.value) : "";
+  const title = question && opened.value ? titleOf(opened.value) : "";
+  const changed = title !== "" && !asksTheSame(opened.value!.query, question!);
   const elsewhere = Object.keys(faults).find((name) => name !== "");
   return (
     <section class={`answer${answer.busy || waits.length ? " busy" : ""}`} aria-label={at === 1 ? "Answer" : `Answer ${at}`} aria-busy={answer.busy}>
       <div class="row spread">
         <div class="said">
-          <h2>{title || (question ? saidOf(question) : "A new question")}</h2>
+          <h2>
+            {title || (question ? saidOf(question) : "A new question")}
+            {changed && <span class="muted"> (changed)</span>}
+          </h2>
           {title && <p class="small">{saidOf(question!)}</p>}
         </div>
         <div class="row">
@@ -93,7 +97,7 @@ export function AnswerPanel({ asked, at, answer, faults, waits, inFields, compar
       {!answer.value && answer.busy && question && <Loading what="the answer" lines={6} />}
       {whole && answer.value && compared}
       {answer.value && question && !(opened.busy && opened.value === undefined) && (
-        <Views asked={asked} at={at} answer={answer.value} set={set} look={lookOf(opened.value, question)} name={title || saidBriefly(question)} />
+        <Views asked={asked} at={at} answer={answer.value} set={set} look={lookOf(opened.value, question)} name={changed ? saidBriefly(question) : title || saidBriefly(question)} />
       )}
       {placing && question && <ToDashboard question={question} asked={asked} close={() => setPlacing(false)} />}
       {saving && question && <SaveDialog question={question} asked={asked} at={at} close={() => (setSaving(false), opened.reload())} />}
@@ -150,7 +154,7 @@ function Views({ asked, at, answer, set, look, name }: ViewsProps) {
   const chart = useRef<ChartElement | null>(null);
   const [drawn, setDrawn] = useState<ChartElement | null>(null);
   const ready = useCallback((made: ChartElement) => (chart.current = made, setDrawn(made)), []);
-  const { chosen, close } = useChosen(drawn, asked.question);
+  const { chosen, close } = useChosen(String(at), drawn, asked.question);
   const { question, view, type } = asked;
   const charted = view === "chart" || view === "table";
   const soft = { ...look, ...(view === "table" ? { type: "table" } : type && { type }) };

@@ -90,6 +90,7 @@ function Row({ id, at, condition, draft, properties, change, remove }: RowProps)
         value={condition.property_name}
         options={optionsOf(properties)}
         free
+        prefer="beginning"
         commit={choose}
       />
       <button type="button" class="quiet icon" aria-label={`Remove filter ${at + 1}`} onClick={remove}>

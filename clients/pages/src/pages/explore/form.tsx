@@ -32,7 +32,7 @@ export function QuestionForm({ draft, schema, faults, warnings, change }: FormPr
   return (
     <div class="fields">
       <Field id="analysis" label="Show">
-        <Choice id="analysis" value={draft.analysis_type} choices={ANALYSES} choose={(name) => change({ analysis_type: name })} />
+        <Choice id="analysis" value={draft.analysis_type} choices={ANALYSES} choose={(name) => change({ analysis_type: name, ...begun(draft, name) })} />
       </Field>
       {funnel ? (
         <Steps steps={draft.steps} schema={schema} change={(steps) => change({ steps })} error={faults.steps} />
@@ -44,6 +44,7 @@ export function QuestionForm({ draft, schema, faults, warnings, change }: FormPr
             value={draft.event_collection}
             options={schema.map(({ name }) => ({ value: name }))}
             free
+            prefer="first"
             commit={reset}
             error={faults.event_collection}
           />
@@ -60,9 +61,7 @@ export function QuestionForm({ draft, schema, faults, warnings, change }: FormPr
             <Groups groups={draft.group_by} properties={properties} change={(group_by) => change({ group_by })} />
           </Field>
           {draft.group_by.length > 0 && (
-            <Field id="limit" label="How many groups" error={faults.limit}>
-              <Choice id="limit" value={draft.limit} choices={LIMITS} choose={(limit) => change({ limit })} error={faults.limit} />
-            </Field>
+            <Limit draft={draft} error={faults.limit} change={change} />
           )}
         </>
       )}
@@ -72,8 +71,34 @@ export function QuestionForm({ draft, schema, faults, warnings, change }: FormPr
   );
 }
 
+/** The largest groups. With an interval the server has those of each part, which are different ones. */
+function Limit({ draft, error, change }: Pick<FormProps, "draft" | "change"> & { error: string | undefined }) {
+  const { limit, limits_parts: ofParts } = draft;
+  const inParts = draft.interval !== "" && draft.timeframe !== "";
+  if (inParts && !ofParts) {
+    return (
+      <div class="field">
+        <p class="hint">All groups are asked for, since the largest would be others in each part. The chart draws the largest of all.</p>
+      </div>
+    );
+  }
+  const hint = inParts ? "Of each part these are its own largest, so lines may break off." : undefined;
+  return (
+    <Field id="limit" label="How many groups" error={error} hint={hint}>
+      <Choice id="limit" value={limit} choices={LIMITS} error={error}
+        choose={(chosen) => change({ limit: chosen, limits_parts: ofParts && chosen !== "" })} />
+    </Field>
+  );
+}
+
 function propertiesOf(schema: CollectionSchema[], name: string): Property[] {
   return schema.find((one) => one.name === name)?.properties ?? [];
+}
+
+/** A funnel begins with the collection that was chosen before, as long as no step says who. */
+function begun({ analysis_type, event_collection, steps }: Draft, next: string): Partial<Draft> {
+  if (next !== "funnel" || analysis_type === "funnel" || steps.some((one) => one.actor_property)) return {};
+  return { steps: [emptyStep(event_collection), ...steps.slice(1)] };
 }
 
 /** What another collection does not have is forgotten with the one that had it. */
@@ -97,6 +122,7 @@ function Target({ draft, properties, faults, warnings, change }: Omit<FormProps,
           value={draft.target_property}
           options={optionsOf(properties, preferred)}
           free
+          prefer="beginning"
           commit={(name) => change({ target_property: name })}
           error={faults.target_property}
         />
@@ -145,10 +171,10 @@ function Steps({ steps, schema, change, error }: StepsProps) {
         <div class="step" role="group" aria-label={`Step ${at + 1}`} key={at}>
           <label for={`step-${at}`}>Step {at + 1}: collection</label>
           <Combobox id={`step-${at}`} label={`Step ${at + 1}: collection`} placeholder="Collection" value={step.event_collection}
-            options={schema.map(({ name }) => ({ value: name }))} free commit={(name) => set(at, { event_collection: name })} />
+            options={schema.map(({ name }) => ({ value: name }))} free prefer="first" commit={(name) => set(at, { event_collection: name })} />
           <label for={`actor-${at}`}>Step {at + 1}: who</label>
           <Combobox id={`actor-${at}`} label={`Step ${at + 1}: who`} placeholder="Who: a property" value={step.actor_property}
-            options={optionsOf(propertiesOf(schema, step.event_collection))} free commit={(name) => set(at, { actor_property: name })} />
+            options={optionsOf(propertiesOf(schema, step.event_collection))} free prefer="beginning" commit={(name) => set(at, { actor_property: name })} />
           <button type="button" class="quiet icon" aria-label={`Remove step ${at + 1}`} disabled={steps.length < 2}
             onClick={() => change(steps.filter((_, index) => index !== at))}>
             ×

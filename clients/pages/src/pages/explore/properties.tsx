@@ -36,6 +36,7 @@ export function Groups({ groups, properties, change }: GroupsProps) {
         value=""
         options={optionsOf(left)}
         free
+        prefer="beginning"
         commit={(name) => name && change([...groups, name])}
       />
     </div>

@@ -54,7 +54,7 @@ export function When({ draft, change, faults }: WhenProps) {
             id="interval"
             value={timeframe ? interval : ""}
             choices={timeframe ? withOwn(INTERVALS, interval) : [INTERVALS[0]]}
-            choose={(chosen) => change({ interval: chosen })}
+            choose={(chosen) => change({ interval: chosen, ...(chosen ? {} : { limits_parts: false }) })}
             error={faults.interval}
           />
         </Field>
@@ -70,6 +70,7 @@ export function When({ draft, change, faults }: WhenProps) {
           value={timezone}
           options={zoneNames().map((value) => ({ value, ...(value === viewersZone() && { hint: "yours" }) }))}
           free
+          prefer="first"
           commit={(zone) => change({ timezone: zone || viewersZone() })}
           error={faults.timezone}
         />

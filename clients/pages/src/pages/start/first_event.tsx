@@ -26,7 +26,7 @@ export function FirstEvent({ collections, look }: { collections: string[]; look:
       <ol class="steps">
         <li>
           <h2>Send an event</h2>
-          <SendIt />
+          <SendIt fromHere />
         </li>
         <li>
           <h2>See it arrive</h2>
@@ -70,7 +70,13 @@ function useArrivals(collections: string[], look: () => void) {
   return { events: events.length ? events : (latest.value ?? []), error };
 }
 
-function SendIt() {
+interface SendItProps {
+  /** Whether this page can send its example, which would be among the events of a project that has some. */
+  fromHere?: boolean;
+}
+
+/** The code that sends an event, with a key filled in. */
+export function SendIt({ fromHere = false }: SendItProps) {
   const { client, project, say, to } = useHere();
   // A session records nothing: that takes a key, which editors and owners get.
   const maySend = mayEdit(project);
@@ -93,7 +99,7 @@ function SendIt() {
   };
   return (
     <>
-      {maySend ? (
+      {maySend && fromHere ? (
         <p class="row">
           <button type="button" class="main" disabled={state.busy || known.busy} onClick={() => run(send)}>
             Send an event from this page
@@ -101,7 +107,7 @@ function SendIt() {
           <span>or from a program:</span>
         </p>
       ) : (
-        <p>Events are sent with a key, which owners of the project see. Whoever has one can send an event like this:</p>
+        !maySend && <p>Events are sent with a key, which owners of the project see. Whoever has one can send an event like this:</p>
       )}
       {state.error !== null && <Problem error={state.error} />}
       <Snippets label="Ways to send" of={sendSnippets(project.id, key ?? "WRITE_KEY", COLLECTION, EVENT)} />
@@ -114,7 +120,7 @@ function SendIt() {
         </p>
       )}
       {maySend && (
-        <p>
+        <p class="gap">
           You have the data already? <a href={to("import")}>Import a file</a>.
         </p>
       )}

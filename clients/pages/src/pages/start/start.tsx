@@ -8,7 +8,7 @@ import { FirstEvent } from "./first_event.tsx";
 import { Overview } from "./overview.tsx";
 
 export function StartPage() {
-  const { client, project } = useHere();
+  const { client, project, to } = useHere();
   const { value: schema, error, busy, reload } = useLoaded((signal) => schemaOf(client, signal), [client]);
   // Who came to send the first event stays to see it arrive.
   const [began, setBegan] = useState(false);
@@ -17,7 +17,14 @@ export function StartPage() {
   if (schema.length === 0 && !began) setBegan(true);
   return (
     <>
-      <h1>{project.name}</h1>
+      <div class="row spread">
+        <h1>{project.name}</h1>
+        {schema.length > 0 && !began && (
+          <a class="button" href={to("send")}>
+            Send events
+          </a>
+        )}
+      </div>
       {began || schema.length === 0 ? (
         <FirstEvent collections={schema.map(({ name }) => name)} look={reload} />
       ) : (
