@@ -31,6 +31,7 @@ HARMLESS = frozenset({"api_key", "_"})
 """Parameters allowed in any query string: the key, and ``_``, which clients add against caches."""
 _WARNING_LENGTH_MAX = 500
 _AUDITED = "acumen.audited"
+_ACTION = "acumen.audited_action"
 """Key in a request's scope: details for the audit log."""
 
 
@@ -185,6 +186,15 @@ def opened(bodies: BodyReader, request: Request, limit: int) -> AbstractAsyncCon
 def audit_details(request: Request, **details: Any) -> None:
     """Add to what the audit log will say of this request; no secrets."""
     request.scope[_AUDITED] = audited_details(request) | details
+
+
+def audit_action(request: Request, action: str) -> None:
+    """Say what this request does, where the words of its route say more than one thing."""
+    request.scope[_ACTION] = action
+
+
+def audited_action(request: Request, otherwise: str) -> str:
+    return str(request.scope.get(_ACTION, otherwise))
 
 
 def audited_details(request: Request) -> dict[str, Any]:

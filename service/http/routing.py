@@ -41,6 +41,7 @@ from service.http.models.shared import RequestBody
 from service.http.openapi.operation import DocumentedAnswer, Endpoint, Method, Operation
 from service.http.parts import Parts
 from service.http.request import (
+    audited_action,
     audited_details,
     callback_of,
     check_names,
@@ -400,7 +401,7 @@ async def _note(call: AnyCall, request: Request, action: str) -> None:
         named["access_key"] = public_id(str(named["access_key"]))
     await call.parts.accounts.audit.note(
         actor,
-        action,
+        audited_action(request, action),
         organisation_ids,
         object="/".join(map(str, named.values())),
         project_id=project_id,

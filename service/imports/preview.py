@@ -28,7 +28,7 @@ from service.imports.json_source import BadSource, Interrupted, Item, ItemBatch
 from service.imports.opening import OpenedSource, open_source
 from service.imports.options import GivenOptions, ImportOptions, checked, in_words_of_api, thawed_options
 from service.imports.sending import EVENT_BYTES_MAX, preparation
-from service.imports.tables import KindFinder, TableSource
+from service.imports.tables import KindFinder, TableSource, which_are
 from service.imports.times import NAMES, PATTERNS, ReadTime, reader
 
 Json = dict[str, Any]
@@ -43,11 +43,18 @@ SAMPLED_VALUES = 200
 """Values of a column that decide whether it looks like a time."""
 AFTER_SECONDS = 3.0
 """For the beginning of a file so large that its quotes could not be checked in time."""
+OTHERS = 3
 EVENTS = 10
 EVENTS_BYTES_MAX = 200_000
 FAULTS = 5
 PATH_DEPTH_MAX = 20
 FIRST_VALUES = 5
+COUNTED_KINDS = ("number", "boolean", "time")
+"""Types that are counted in columns of text."""
+COUNTED_VALUES = 1_000
+"""After so many values a type is counted no more if fewer than half of them are of it."""
+NEARLY = 0.9
+"""From this share on nearly all values are of one type."""
 _YEARS = ("1990", "2100")
 """Between these, numbers may be counts of seconds since 1970."""
 _KINDS = {bool: "boolean", int: "number", float: "number", str: "text"}
@@ -90,6 +97,10 @@ class _Column:
     """Some values, in the order of the file."""
     filled: int = 0
     """In how many rows it has a value."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Type → how many values are of it; a type that few are of may be missing."""
+    others: dict[str, list[str]] = field(default_factory=dict)
+    """Type → the first values that are not of it."""
 
     def add(self, value: Any) -> None:
         if len(self.values) < SAMPLED_VALUES:
@@ -103,8 +114,53 @@ class _Column:
             "given": self.given,
             "empty": None if not rows else round(1 - self.filled / rows, 6),
             "samples": samples,
+            "counts": {kind: count for kind, count in self.counts.items() if count},
+            "nearly": self._nearly(),
             "time_formats": time_formats(self.values, is_named=self.name.lower() in NAMES),
         }
+
+    def count_texts(self, values: pa.Array) -> None:
+        """Count the types of a column of text."""
+        before = self.filled
+        self.filled += len(values) - values.null_count
+        kinds = [kind for kind in COUNTED_KINDS if kind in self.counts or not before]
+        try:
+            text = pc.utf8_trim_whitespace(values.cast(pa.string()).drop_null()) if kinds else None
+        except pa.ArrowInvalid:
+            # Bytes that are no UTF-8 are of none of these types.
+            return
+        for kind in kinds if text is not None and len(text) else ():
+            fits = which_are(kind, text)
+            self.counts[kind] = self.counts.get(kind, 0) + (pc.sum(fits).as_py() or 0)
+            others = self.others.setdefault(kind, [])
+            if len(others) < OTHERS:
+                found = pc.filter(text, pc.invert(fits)).slice(0, OTHERS - len(others))
+                others += [shown(value) for value in found.to_pylist()]
+            if not self.given and self.filled >= COUNTED_VALUES and 2 * self.counts[kind] < self.filled:
+                del self.counts[kind]
+
+    def count_json(self, value: Any) -> None:
+        """Count the type of one value of JSON that is not null."""
+        kind = _kind(value)
+        if kind not in self.counts:
+            # All values before it are of other types.
+            self.counts[kind] = 0
+            self.others[kind] = list(dict.fromkeys(shown(one) for one in self.values))[:OTHERS]
+        self.counts[kind] += 1
+        for other, values in self.others.items():
+            if other != kind and len(values) < OTHERS:
+                values.append(shown(value))
+
+    def _nearly(self) -> Json | None:
+        """The type that nearly all values are of, where some are not, and the column is not read as it."""
+        if not self.filled or (self.given and self.kind not in self.counts):
+            return None
+        kinds = [self.kind] if self.given else list(self.counts)
+        kind = max(kinds, key=lambda one: self.counts[one], default=None)
+        count = 0 if kind is None else self.counts[kind]
+        if kind is None or count == self.filled or (not self.given and count < NEARLY * self.filled):
+            return None
+        return {"type": kind, "count": count, "of": self.filled, "others": self.others.get(kind, [])}
 
 
 class _Times:
@@ -293,7 +349,10 @@ def _add_table(
         if column is None:
             given = options.tables.types.get(name, "auto") != "auto"
             column = seen.columns[name] = _Column(name, kind_of(values.type), given)
-        column.filled += table.num_rows - values.null_count
+        if source.is_text:
+            column.count_texts(values)
+        else:
+            column.filled += table.num_rows - values.null_count
         if len(column.values) < SAMPLED_VALUES:
             for value in values.slice(0, 2 * SAMPLED_VALUES).to_pylist():
                 if value is not None:
@@ -366,6 +425,7 @@ def _add_batch(batch: ItemBatch, seen: _Seen, options: ImportOptions, times: _Ti
                 column.kind = kind if column.kind == "null" else column.kind if kind == "null" else "mixed"
             if value is not None:
                 column.filled += 1
+                column.count_json(value)
                 column.add(value)
         if times is not None:
             times.add(found.get(options.timestamp or ""))

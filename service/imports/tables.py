@@ -47,6 +47,8 @@ _FAULTS = (pa.ArrowException, zlib.error, OSError, EOFError)
 
 _NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
 _BOOLEAN = r"^(?i:true|false)$"
+_TIME = r"^\d{4}-[01]\d-[0-3]\d([Tt ][0-2]\d:[0-5]\d(:[0-5]\d(\.\d+)?)?([Zz]|[+-]\d\d(:?\d\d)?)?)?$"
+_PATTERNS = {"number": _NUMBER, "boolean": _BOOLEAN, "time": _TIME}
 _one = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -453,13 +455,17 @@ def _all_are(kind: str, column: pa.Array) -> bool:
         text = pc.utf8_trim_whitespace(column.cast(pa.string()).drop_null())
     except pa.ArrowInvalid:
         return False
-    pattern = _NUMBER if kind == "number" else _BOOLEAN
-    if not pc.all(pc.match_substring_regex(text, pattern), min_count=0).as_py():
-        return False
-    if kind == "number" and len(text):
+    return bool(pc.all(which_are(kind, text), min_count=0).as_py())
+
+
+def which_are(kind: str, text: pa.Array) -> pa.Array:
+    """Whether each of these texts, which are trimmed and not null, is a number, a boolean or a time."""
+    fits = pc.match_substring_regex(text, _PATTERNS[kind])
+    if kind == "number":
         # Numbers beyond the range of a double stay text.
-        return bool(pc.all(pc.is_finite(text.cast(pa.float64()))).as_py())
-    return True
+        numbers = pc.if_else(fits, text, "0").cast(pa.float64())
+        return pc.and_(fits, pc.is_finite(numbers))
+    return fits
 
 
 def _text_cells(name: str, column: pa.Array) -> list[Any]:

@@ -179,6 +179,12 @@ class ServerState(AnswerBody):
     task_failures: dict[str, int]
 
 
+class QuestionDefaults(AnswerBody):
+    round: Any
+    week_start: str
+
+
 class QuestionPreferences(AnswerBody):
     round: Any = Field(description="null: the server's own.")
     week_start: Any = Field(description="null: the server's own.")
+    defaults: QuestionDefaults = Field(description="The server's own.")

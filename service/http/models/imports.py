@@ -97,6 +97,13 @@ class ImportList(AnswerBody):
     next_page_url: str | None
 
 
+class NearlyAll(AnswerBody):
+    type: str
+    count: int = Field(description="How many values are of the type.")
+    of: int = Field(description="How many values there are, without empty ones.")
+    others: list[str] = Field(description="The first values that are not of the type.")
+
+
 class PreviewColumn(AnswerBody):
     name: str
     type: str = Field(
@@ -106,6 +113,16 @@ class PreviewColumn(AnswerBody):
     given: bool = Field(description="Whether the request says the type.")
     empty: float | None = Field(description="The share of rows that have no value.")
     samples: list[str]
+    counts: dict[str, int] = Field(
+        description="Type → how many values are of it. Of text: `number`, `boolean` and `time` (ISO 8601); a "
+        "type that fewer than half of many values are of is not counted. Empty in files that have types of "
+        "their own."
+    )
+    nearly: NearlyAll | None = Field(
+        description="The type of nearly all values (nine of ten) of a column that is read as `text` or "
+        "`mixed` since some are of another; of a given `number` or `boolean` always, where some do not fit. "
+        "Read as the type, the rows of the others are refused."
+    )
     time_formats: list[str] = Field(description="The formats in which its first values are times.")
 
 

@@ -34,6 +34,7 @@ from service.http.request import (
     HARMLESS,
     EventAddress,
     Pairs,
+    audit_action,
     audit_details,
     check_names,
     count_rate,
@@ -167,6 +168,8 @@ async def delete(call: OfProject) -> Response:
     count_rate(parts.rates, request, caller, _rate_of(request, address))
     narrowing = await _read_deletion(parts, request, address)
     all_events = "some events" if narrowing else "a collection"
+    if address.property_name is None:
+        audit_action(request, "Delete events" if narrowing else "Delete a collection")
     audit_details(request, deleted=all_events if address.property_name is None else "a property")
     collection = await _collection(call, address.collection)
     if address.property_name is not None:

@@ -177,6 +177,30 @@ def test_types_are_those_of_the_whole_file(whole: Whole) -> None:
     assert (found["rows"], found["complete"]) == (300_001, True)
 
 
+def test_a_preview_counts_types_and_names_what_keeps_a_column_from_one(whole: Whole) -> None:
+    header = "total;paid;sent_on;note\n"
+    rows = [f"{n}.5;true;2026-07-0{n % 9 + 1};text {n}\n" for n in range(1999)]
+    content = (header + "".join(rows) + "12,50;yes;soon;\n").encode()
+    total, paid, sent, note = previewed(whole, content)["columns"]
+    assert [one["type"] for one in (total, paid, sent, note)] == ["text"] * 4
+    assert total["counts"] == {"number": 1999}
+    assert total["nearly"] == {"type": "number", "count": 1999, "of": 2000, "others": ["12,50"]}
+    assert (paid["nearly"]["type"], paid["nearly"]["others"]) == ("boolean", ["yes"])
+    assert (sent["nearly"]["type"], sent["nearly"]["others"]) == ("time", ["soon"])
+    assert (note["counts"], note["nearly"]) == ({}, None)
+    again = previewed(whole, content, types={"total": "number"})["columns"][0]
+    assert (again["type"], again["nearly"]["others"]) == ("number", ["12,50"])
+    job = imported(whole, content, "one_comma", types={"total": "number"})
+    assert (job["stored"], job["refused"]) == (1999, 1)
+
+
+def test_a_preview_counts_types_of_json(whole: Whole) -> None:
+    content = b"\n".join([*(b'{"total":%d}' % n for n in range(30)), b'{"total":"12,50"}', b'{"total":null}'])
+    (total,) = previewed(whole, content)["columns"]
+    assert (total["type"], total["counts"]) == ("mixed", {"number": 30, "text": 1})
+    assert total["nearly"] == {"type": "number", "count": 30, "of": 31, "others": ["12,50"]}
+
+
 def test_what_cannot_be_read_in_time_is_said(tmp_path: Path) -> None:
     whole = Whole(tmp_path / "data", min_free_bytes=0, import_preview_seconds=0.000_001)
     found = previewed(whole, b"a,b\n1,2\n")

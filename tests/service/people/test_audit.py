@@ -78,6 +78,7 @@ def test_who_deleted_what_and_when_is_told(whole: Whole, owner: Browser) -> None
     asked(owner, whole, "DELETE", "events/logins", filters=filters, timeframe=timeframe)
     entry = log_of(whole, owner, limit=1)[0]
     assert entry["actor"]["name"] == "ann@example.com" and entry["at"] and entry["object"] == ""
+    assert entry["action"] == "Delete events"
     assert entry["details"].pop("erasure") > 0
     assert entry["details"] == {
         "deleted": "some events",
@@ -100,12 +101,23 @@ def test_a_property_and_a_collection_that_were_deleted_are_named(whole: Whole, o
     whole.record(whole.project, "logins", [{"secret": 1, "n": 2}, {"n": 3}])
     asked(owner, whole, "DELETE", "events/logins/properties/secret")
     asked(owner, whole, "DELETE", "events/logins")
-    found = [entry["details"] for entry in log_of(whole, owner, limit=2)]
+    entries = log_of(whole, owner, limit=2)
+    assert entries[0]["action"] == "Delete a collection"
+    found = [entry["details"] for entry in entries]
     assert all(details.pop("erasure") for details in found)
     assert found == [
         {"deleted": "a collection", "event_collection": "logins", "events": 2},
         {"deleted": "a property", "event_collection": "logins", "properties": ["secret"]},
     ]
+
+
+def test_an_import_is_told_with_the_name_of_its_file(whole: Whole, owner: Browser) -> None:
+    job = whole.told(whole.project, "POST", "imports", b"a,b\n1,2\n", name="orders.csv")
+    whole.told(whole.project, "POST", f"imports/{job['id']}/start", {"event_collection": "orders"})
+    assert whole.call(whole.project, "DELETE", f"imports/{job['id']}").status_code == 204
+    deleted, started = log_of(whole, owner, limit=2)
+    assert (started["action"], started["details"]) == ("Start an import", {"file": "orders.csv"})
+    assert deleted["details"] == {"file": "orders.csv"}
 
 
 def test_a_change_of_events_is_told_without_its_values(whole: Whole, owner: Browser) -> None:

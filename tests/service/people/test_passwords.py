@@ -263,8 +263,11 @@ class TestSecondFactor:
         assert Browser(whole).log_in("ann@example.com", code=codes[1]).status_code == 201
 
     def test_one_that_is_not_confirmed_does_not_count(self, whole: Whole, ann: Browser) -> None:
+        early = ann.send("PUT", "/account/two-factor", {"code": "000000"})
+        assert early.status_code == 401 and "Turn it on again" in early.json()["message"]
         ann.send("POST", "/account/two-factor", {"password": PASSWORD})
-        assert ann.send("PUT", "/account/two-factor", {"code": "000000"}).status_code == 401
+        wrong = ann.send("PUT", "/account/two-factor", {"code": "000000"})
+        assert wrong.status_code == 401 and "six digits that the app shows now" in wrong.json()["message"]
         assert Browser(whole).log_in("ann@example.com").status_code == 201
 
     def test_a_session_alone_replaces_none(self, whole: Whole, ann: Browser) -> None:

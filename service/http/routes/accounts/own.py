@@ -246,7 +246,12 @@ async def confirm_factor(call: OfAccount, given: models.FactorConfirmation) -> R
     async with accounts.attempt(accounts.attempts_at(call.person)):
         codes = await call.parts.in_thread(accounts.factors.confirm, call.person, given.code)
         if codes is None:
-            raise WrongLogin("The code is wrong, or no second factor was begun.")
+            if call.person.factor_offered is None:
+                raise WrongLogin("No second factor was begun. Turn it on again, and scan the new picture.")
+            raise WrongLogin(
+                "The code is wrong. Enter the six digits that the app shows now for this server, and check "
+                "that the clock of your phone is right."
+            )
     return json_answer({"recovery_codes": codes})
 
 

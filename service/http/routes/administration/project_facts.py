@@ -39,7 +39,9 @@ area = RouteArea("project facts", "Preferences, and who did what in the project.
 )
 async def preferences(call: OfProject) -> Response:
     own = call.caller.project.preferences
-    return json_answer({"round": own.get(ROUND), "week_start": own.get(WEEK_START)})
+    settings = call.parts.settings
+    defaults = {"round": int(settings.round) if settings.round else None, "week_start": settings.week_start}
+    return json_answer({"round": own.get(ROUND), "week_start": own.get(WEEK_START), "defaults": defaults})
 
 
 @area.get(

@@ -25,6 +25,7 @@ from service.http.models.imports import (
 from service.http.openapi.operation import STRING, DocumentedAnswer, Example, gone, in_query, ok
 from service.http.parts import Parts
 from service.http.request import (
+    audit_details,
     check_parameters,
     count_rate,
     empty_answer,
@@ -175,6 +176,7 @@ async def start(call: OfProject, sent: NewImportStart) -> Response:
         sent.options(),
         again=sent.again,
     )
+    audit_details(request, file=job.file_name)
     return json_answer(imports.described(job))
 
 
@@ -237,6 +239,7 @@ async def refused(call: OfProject) -> Response:
 async def cancel(call: OfProject) -> Response:
     imports = imports_of(call.parts)
     job = await call.parts.in_thread(imports.cancel, call.caller, segment_of(call.request.scope, 5))
+    audit_details(call.request, file=job.file_name)
     return json_answer(imports.described(job))
 
 
@@ -249,7 +252,10 @@ async def cancel(call: OfProject) -> Response:
     examples=(Example(_KEPT, key="write", status=204), Example(_KEPT, key="write", status=404)),
 )
 async def remove(call: OfProject) -> Response:
-    await call.parts.in_thread(imports_of(call.parts).remove, call.caller, segment_of(call.request.scope, 5))
+    imports, named = imports_of(call.parts), segment_of(call.request.scope, 5)
+    job = await call.parts.in_thread(imports.find, call.caller, named)
+    audit_details(call.request, file=job.file_name)
+    await call.parts.in_thread(imports.remove, call.caller, named)
     return empty_answer()
 
 
