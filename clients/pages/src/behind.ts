@@ -18,9 +18,15 @@ export type Behind =
   /** An extraction without `latest`. */
   | { kind: "events"; question: Question; groups: GroupValue[] }
   /** A funnel that names the actors of one step, and the events of that step. */
-  | { kind: "actors"; question: Question; step: number; actor: string; events: Question }
+  | { kind: "actors"; question: Question; step: number; actor: string; events: Question; not: Lost | null }
   /** Why it cannot be. */
   | { kind: "none"; why: string };
+
+/** A funnel that names the actors who reached the step before and not this one. */
+export interface Lost {
+  question: Question;
+  actor: string;
+}
 
 export interface GroupValue {
   property: string;
@@ -100,6 +106,16 @@ function ofStep(question: Json, index: number): Behind {
     step: index,
     actor,
     question: { ...asked, steps: told } as unknown as Question,
+    not: lostAt(asked, steps, index),
     events: extraction(whole, undefined, own("filters") ?? []),
   };
+}
+
+/** Null at the first step, which nobody comes to from another. */
+function lostAt(asked: Json, steps: Json[], index: number): Lost | null {
+  if (index === 0) return null;
+  const before = steps.slice(0, index).map((one) => ({ ...one, with_actors: false }));
+  const step = { ...steps[index], inverted: !steps[index]!.inverted, optional: false, with_actors: true };
+  const actor = [steps[index - 1]!.actor_property].flat()[0] as string;
+  return { actor, question: { ...asked, steps: [...before, step] } as unknown as Question };
 }

@@ -49,6 +49,8 @@ const NEXT_MAX = 2000;
 const PERHAPS = "acumen.session";
 /** The project that was looked at last. */
 const LATEST = "acumen.project";
+/** The columns that were chosen for tables of events. */
+export const COLUMNS = "acumen.columns";
 
 let whenEnded = () => {};
 
@@ -123,6 +125,7 @@ export async function entered(): Promise<Session> {
 export async function logOut(): Promise<void> {
   localStorage.removeItem(PERHAPS);
   localStorage.removeItem(LATEST);
+  localStorage.removeItem(COLUMNS);
   await send("DELETE", "/account/sessions/current");
 }
 

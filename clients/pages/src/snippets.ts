@@ -11,17 +11,48 @@ export function resultAddress(project: string, name: string): string {
   return `${server()}/3.0/projects/${project}/queries/saved/${encodeURIComponent(name)}/result`;
 }
 
-/** What a key may do, each as a command. */
+/** What a key may do, each in several languages. */
 export function keySnippets(project: string, key: string, permitted: string[], of: { collection: string; saved: string }) {
-  const header = `-H ${quoted(`Authorization: ${key}`)}`;
-  const count = `${server()}/3.0/projects/${project}/queries/count?event_collection=${encodeURIComponent(of.collection)}&timeframe=this_7_days`;
-  const found: Record<string, string> = {};
-  if (permitted.includes("queries")) found["Ask a question"] = `curl ${quoted(count)} \\\n  ${header}`;
-  if (permitted.includes("saved_queries") || permitted.includes("cached_queries")) {
-    found["Read a saved query"] = `curl ${quoted(resultAddress(project, of.saved))} \\\n  ${header}`;
+  const found: Record<string, Record<string, string>> = {};
+  if (permitted.includes("queries")) {
+    const question = { analysis_type: "count", event_collection: of.collection, timeframe: "this_7_days" };
+    found["Ask a question"] = askSnippets(project, question, key);
   }
-  if (permitted.includes("writes")) found["Send an event"] = sendSnippets(project, key, of.collection, { example: true }).curl;
+  if (permitted.includes("saved_queries") || permitted.includes("cached_queries")) {
+    found["Read a saved query"] = savedSnippets(project, of.saved, key);
+  }
+  if (permitted.includes("writes")) found["Send an event"] = sendSnippets(project, key, of.collection, { example: true });
   return found;
+}
+
+function savedSnippets(project: string, name: string, key: string): Record<string, string> {
+  const { python, javaScript } = clients(project, key);
+  return {
+    curl: `curl ${quoted(resultAddress(project, name))} \\\n  -H ${quoted(`Authorization: ${key}`)}`,
+    Python: [...python, `print(client.saved_queries.result(${JSON.stringify(name)}))`].join("\n"),
+    JavaScript: [...javaScript, `const answer = await client.savedQueries.result(${JSON.stringify(name)});`, "console.log(answer.result);"].join("\n"),
+  };
+}
+
+/** How a program begins that reads with a key; without one it is in the environment. */
+function clients(project: string, key?: string) {
+  const needs = key === undefined ? "; needs ACUMEN_READ_KEY" : "";
+  const [url, id, given] = [server(), project, key].map((one) => JSON.stringify(one));
+  return {
+    python: [
+      `# pip install ./clients/python${needs}`,
+      ...(key === undefined ? ["import os"] : []),
+      "from acumen_client import Acumen",
+      "",
+      `client = Acumen(${url}, project_id=${id}, read_key=${given ?? 'os.environ["ACUMEN_READ_KEY"]'})`,
+    ],
+    javaScript: [
+      `// npm install ./clients/js${needs}`,
+      'import { Acumen } from "acumen-client";',
+      "",
+      `const client = new Acumen({ url: ${url}, projectId: ${id}, readKey: ${given ?? "process.env.ACUMEN_READ_KEY"} });`,
+    ],
+  };
 }
 
 /** JSON as Python writes it. */
@@ -37,29 +68,16 @@ function python(value: unknown): string {
 
 const json = (value: unknown) => JSON.stringify(value, null, 2);
 
-export function askSnippets(project: string, question: Question): Record<string, string> {
+export function askSnippets(project: string, question: Question, key?: string): Record<string, string> {
   const { analysis_type: analysis, ...parameters } = question;
   const path = `${server()}/3.0/projects/${project}/queries/${analysis}`;
+  const header = key === undefined ? '"Authorization: $ACUMEN_READ_KEY"' : quoted(`Authorization: ${key}`);
+  const { python, javaScript } = clients(project, key);
   return {
-    curl: [
-      `curl ${path} \\`,
-      `  -H "Authorization: $ACUMEN_READ_KEY" -H 'Content-Type: application/json' \\`,
-      `  -d ${quoted(json(parameters))}`,
-    ].join("\n"),
-    Python: [
-      "# pip install ./clients/python; needs ACUMEN_READ_KEY",
-      "import os",
-      "from acumen_client import Acumen",
-      "",
-      `client = Acumen(${JSON.stringify(server())}, project_id=${JSON.stringify(project)}, read_key=os.environ["ACUMEN_READ_KEY"])`,
-      pythonCall(analysis, parameters),
-      "print(answer)",
-    ].join("\n"),
+    curl: `curl ${path} \\\n  -H ${header} -H 'Content-Type: application/json' \\\n  -d ${quoted(json(parameters))}`,
+    Python: [...python, pythonCall(analysis, parameters), "print(answer)"].join("\n"),
     JavaScript: [
-      "// npm install ./clients/js; needs ACUMEN_READ_KEY",
-      'import { Acumen } from "acumen-client";',
-      "",
-      `const client = new Acumen({ url: ${JSON.stringify(server())}, projectId: ${JSON.stringify(project)}, readKey: process.env.ACUMEN_READ_KEY });`,
+      ...javaScript,
       `const answer = await client.query(${JSON.stringify(analysis)}, ${json(parameters)});`,
       "console.log(answer.result);",
     ].join("\n"),

@@ -34,6 +34,25 @@ def test_the_timeline_of_a_user_is_that_of_all_collections(shop: Visitor) -> Non
     ]
 
 
+def test_a_person_is_found_by_an_id_that_was_given(shop: Visitor) -> None:
+    shop.served.record(shop.project, "members", {"member_id": 7})
+    page = shop.open("data")
+    by = page.get_by_label("Find a person by")
+    assert by.input_value() == "user.id"
+    page.get_by_role("button", name="Open the timeline").click()
+    page.get_by_text("Type the person’s id.").wait_for()
+    page.get_by_label("Their id").fill("u1")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="user.id = u1").wait_for()
+    page.get_by_text("That is all: 4 events.").wait_for()
+    page = shop.open("settings", "deletions")
+    by.fill("member_id")
+    page.keyboard.press("Enter")
+    page.get_by_label("Their id").fill("7")
+    page.get_by_role("button", name="Open the timeline").click()
+    page.get_by_text("That is all: 1 event.").wait_for()
+
+
 def test_an_event_leads_to_the_timeline_of_any_of_its_values(shop: Visitor) -> None:
     page = shop.open("data", "purchases")
     page.get_by_role("row").nth(1).get_by_role("button").click()

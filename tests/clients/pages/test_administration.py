@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
+import os
+import subprocess
+import sys
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from tests.clients.pages.conftest import Visiting, Visitor, sell
+from tests.clients.pages.conftest import ROOT, Visiting, Visitor, sell
 from tests.clients.pages.test_access import LONG, serious
 
 IN_GERMANY = [{"property_name": "country", "operator": "eq", "property_value": "DE"}]
@@ -43,6 +45,7 @@ def keys_of(visitor: Visitor) -> Any:
 
 class TestKeys:
     def test_a_key_is_previewed_made_and_shown(self, shop: Visitor) -> None:
+        shop.served.record(shop.project, "alphabetically_first", {"n": 1})
         page = settings(shop)
         page.get_by_role("link", name="Make a key").click()
         fill_german_key(page)
@@ -57,12 +60,19 @@ class TestKeys:
         page.get_by_text("This is the key").wait_for()
         [made] = keys_of(shop)
         assert made["key"] in page.locator("main").inner_text()
-        command = page.get_by_label("Ask a question", exact=True).last.inner_text()
-        assert f"-H 'Authorization: {made['key']}'" in command
-        address = re.search(r"curl '(\S+)'", command)
-        assert address
-        path = address[1].removeprefix(shop.served.url)
-        assert shop.served.request("GET", path, key=made["key"]).status == 200
+        example = page.get_by_role("region", name="Ask a question")
+        # The first collection by name is one that the key sees nothing of.
+        assert '"event_collection": "purchases"' in example.get_by_label("curl", exact=True).last.inner_text()
+        for name in ("curl", "Python"):
+            example.get_by_role("tab", name=name).click()
+            text = example.get_by_label(name, exact=True).last.inner_text()
+            assert made["key"] in text
+            command = ["sh", "-c", text] if name == "curl" else [sys.executable, "-c", text]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT / "clients/python/src")}
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd="/")
+            assert done.returncode == 0 and "3" in done.stdout, done
+        example.get_by_role("tab", name="JavaScript").click()
+        assert made["key"] in example.get_by_label("JavaScript", exact=True).last.inner_text()
         assert made["options"]["queries"] == {"filters": IN_GERMANY}
         page.get_by_role("link", name="Done").click()
         page.get_by_role("link", name="German customers").wait_for()
@@ -82,7 +92,7 @@ class TestKeys:
         page.get_by_text("It sees the results of the saved queries: orders").wait_for()
         assert page.get_by_text("sees nothing of it").count() == 0
         page.get_by_role("button", name="Make the key").click()
-        command = page.get_by_label("Read a saved query", exact=True).last
+        command = page.get_by_role("region", name="Read a saved query").get_by_label("curl", exact=True).last
         command.wait_for()
         assert "/queries/saved/orders/result" in command.inner_text()
 

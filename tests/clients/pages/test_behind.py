@@ -162,6 +162,9 @@ def test_a_step_of_a_funnel_is_asked_for_its_actors_with_what_the_funnel_says_fo
     assert found["actor"] == "user.id"
     assert found["events"]["timeframe"] == "today"
     assert found["events"]["filters"] == [{"x": 1}]
+    assert found["not"]["actor"] == "user.id"
+    inverted = [step.get("inverted", False) for step in found["not"]["question"]["steps"]]
+    assert (inverted, found["not"]["question"]["timeframe"]) == ([False, True], "this_week")
 
 
 COUNT = {"analysis_type": "count", "event_collection": "purchases", "group_by": ["country"]}
@@ -275,7 +278,37 @@ def test_more_events_are_loaded_on_demand(visitor: Visitor) -> None:
     panel.get_by_text("70 in steps; times are yours").wait_for()
 
 
-def test_a_step_of_a_funnel_shows_who_is_left(shop: Visitor) -> None:
+def test_the_table_of_events_begins_with_what_the_question_names_and_what_differs(visitor: Visitor) -> None:
+    names = ("browser", "height", "language", "os", "width")
+    device = {"device": dict.fromkeys(names, "same")}
+    events = [
+        {**device, "page": f"/p{n}", "plan": "pro", "user": {"id": f"u{n % 3}"}, "ref": f"{n:032x}"}
+        for n in range(6)
+    ]
+    visitor.served.record(visitor.project, "visits", *events)
+    filters = [{"property_name": "plan", "operator": "eq", "property_value": "pro"}]
+    page = visitor.explore(analysis_type="count", event_collection="visits", filters=filters)
+    visitor.drawn()
+    page.locator("acumen-chart .plot").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    panel = page.get_by_role("dialog")
+    panel.get_by_role("columnheader", name="plan").wait_for()
+    headers = panel.get_by_role("columnheader")
+    assert headers.all_inner_texts() == ["Time", "plan", "user.id", "page", "ref"]
+    panel.get_by_text("Columns", exact=True).click()
+    panel.get_by_label("device.os").check()
+    panel.get_by_label("ref", exact=True).uncheck()
+    wanted = ["Time", "plan", "user.id", "page", "device.os"]
+    assert headers.all_inner_texts() == wanted
+    visitor.open("data", "visits").get_by_role("columnheader", name="device.os").wait_for()
+    assert page.get_by_role("columnheader").all_inner_texts() == wanted
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_role("button", name="Those that say most").click()
+    page.get_by_role("columnheader", name="device.os").wait_for(state="detached")
+
+
+def test_a_step_of_a_funnel_shows_who_reached_it_and_who_did_not(shop: Visitor) -> None:
     steps = [{"event_collection": name, "actor_property": "user.id"} for name in ("visits", "purchases")]
     page = shop.explore(analysis_type="funnel", steps=steps, timeframe=None)
     shop.drawn()
@@ -285,7 +318,14 @@ def test_a_step_of_a_funnel_shows_who_is_left(shop: Visitor) -> None:
     page.keyboard.press("Enter")
     panel = page.get_by_role("dialog")
     panel.get_by_text("3 of 3").wait_for()
+    assert panel.get_by_role("tab", name="Who reached this step").get_attribute("aria-selected") == "true"
     assert panel.get_by_role("listitem").all_inner_texts() == ["u0", "u1", "u2"]
+    with page.expect_download() as saved:
+        panel.get_by_role("button", name="Export as CSV").click()
+    assert saved.value.path().read_text().splitlines() == ['"user.id"', '"u0"', '"u1"', '"u2"']
+    panel.get_by_role("tab", name="Who reached the step before and not this one").click()
+    panel.get_by_text("1 of 1").wait_for()
+    assert panel.get_by_role("listitem").all_inner_texts() == ["u3"]
     panel.get_by_role("tab", name="All events of this step").click()
     panel.get_by_text("5 in purchases").wait_for()
 

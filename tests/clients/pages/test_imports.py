@@ -28,6 +28,8 @@ def chosen(visitor: Visitor, content: bytes, name: str = "Orders 2026.csv") -> A
 def test_a_file_is_looked_at_stored_and_reported(visitor: Visitor) -> None:
     page = chosen(visitor, ROWS)
     page.get_by_text("is 3 July 2026, 14:00 UTC").wait_for()
+    formats = page.get_by_label("Written as").locator("option").all_inner_texts()
+    assert "day/month/year hours:minutes" in formats and not any("%" in one for one in formats)
     page.get_by_label("In the time zone").fill("Europe/Berlin")
     page.keyboard.press("Enter")
     page.get_by_text("is 3 July 2026, 14:00 in Berlin").wait_for()
@@ -40,6 +42,7 @@ def test_a_file_is_looked_at_stored_and_reported(visitor: Visitor) -> None:
     page.get_by_role("button", name="Import", exact=True).click()
     page.get_by_role("heading", name="The file is imported").wait_for()
     assert page.get_by_text("2 stored in orders_2026").is_visible()
+    page.get_by_role("rowheader", name="does not fit the format “day/month/year hours:minutes”").wait_for()
     page.get_by_role("rowheader", name="The row has 2 cells, where the header has 5.").wait_for()
     with page.expect_download() as saved:
         page.get_by_role("button", name="Save the refused rows").click()
@@ -50,6 +53,19 @@ def test_a_file_is_looked_at_stored_and_reported(visitor: Visitor) -> None:
     timeframe = question["timeframe"]
     assert (timeframe["start"][:10], timeframe["end"][:10]) == ("2026-07-03", "2026-07-25")
     assert question["timezone"] == "Europe/Berlin"
+
+
+def test_one_comma_in_a_column_of_numbers_is_said_and_a_press_reads_numbers(visitor: Visitor) -> None:
+    rows = "".join(f"{n};{n}.5\n" for n in range(199))
+    page = chosen(visitor, f'order;total\n{rows}199;"12,50"\n'.encode())
+    page.get_by_text("total: 199 of 200 values are numbers, not “12,50”; as text they cannot").wait_for()
+    page.get_by_role("button", name="Read total as number").click()
+    page.get_by_text("total: 1 row will be refused, since not numbers: “12,50”").wait_for()
+    assert page.get_by_label("Type of total").input_value() == "number"
+    page.get_by_role("button", name="Import", exact=True).click()
+    page.get_by_role("heading", name="The file is imported").wait_for()
+    assert page.get_by_text("199 stored in orders_2026").is_visible()
+    page.get_by_role("rowheader", name="Column 'total' is to be number").wait_for()
 
 
 def test_a_file_is_dropped(visitor: Visitor) -> None:

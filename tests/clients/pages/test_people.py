@@ -295,6 +295,21 @@ def test_people_are_changed_and_removed_and_the_log_says_so(owner: Visitor) -> N
     page.get_by_role("row", name="Remove a person from the organisation").wait_for()
 
 
+def test_the_audit_log_names_projects_and_a_long_name_widens_no_phone(owner: Visitor, served: Served) -> None:
+    served.new_project("The shop of all shops in all countries " * 4)
+    page = visit(owner, "/app/people")
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.get_by_label("Project of the entries").wait_for()
+    widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert widths[0] <= widths[1]
+    page.set_viewport_size({"width": 1200, "height": 800})
+    page.get_by_role("button", name="Invite").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label(owner.project.name, exact=True).select_option("viewer")
+    dialog.get_by_role("button", name="Make the link").click()
+    page.get_by_text(f"roles: viewer of {owner.project.name}").wait_for()
+
+
 def test_the_audit_log_is_paged(owner: Visitor) -> None:
     for at in range(30):
         invited(owner.served, f"p{at}")
@@ -365,6 +380,9 @@ def test_the_project_that_was_looked_at_last_is_opened_first(owner: Visitor) -> 
     assert choice.input_value() == other
     choice.select_option(owner.project.id)
     page.wait_for_url(f"**/app/{owner.project.id}")
+    visit(owner, f"/app/{owner.project.id}/settings/project")
+    defaults = page.get_by_label("Weeks begin on").locator("option").first
+    defaults.filter(has_text="As the server has it: Sunday").wait_for(state="attached")
     page.goto(owner.served.url + "/")
     page.wait_for_url(f"**/app/{owner.project.id}")
 

@@ -150,6 +150,7 @@ def test_options_say_what_a_link_allows(board: Visitor) -> None:
     assert "Shows only events for which price is above 10" in line
     assert "viewers may change the timeframe, the interval, filters on country, plan" in line
     assert " · ends " in line
+    assert "may be framed by https://shop.example" in line
 
 
 def test_a_line_of_the_list_says_what_a_plain_link_shows(board: Visitor) -> None:
@@ -162,6 +163,7 @@ def test_a_line_of_the_list_says_what_a_plain_link_shows(board: Visitor) -> None
     nothing, plain = lines.all_inner_texts()
     assert "Shows all events · viewers may change nothing" in nothing and "has no end" in nothing
     assert "viewers may change what the dashboard’s controls say" in plain
+    assert "every site may frame it" in plain
 
 
 def test_the_buttons_of_a_long_dialog_stay_in_a_low_window(board: Visitor, visiting: Visiting) -> None:
@@ -181,11 +183,16 @@ def test_the_buttons_of_a_long_dialog_stay_in_a_low_window(board: Visitor, visit
 def test_what_is_wrong_with_an_option_is_said_in_the_dialog(board: Visitor) -> None:
     page = opened(board)
     page.get_by_text("Options", exact=True).click()
-    page.get_by_label("Sites that may show it in a frame").fill("shop")
+    assert "In 14 days" in page.get_by_label("Ends").inner_text()
+    sites = page.get_by_label("Sites that may show it in a frame")
+    sites.fill("https://shop.example localhost:18732")
     page.get_by_role("button", name="Make a link").click()
-    page.get_by_role("alert").filter(has_text="origins").wait_for()
-    board.forget("400 (Bad Request)")
+    page.get_by_role("alert").filter(has_text="“localhost:18732” is no address of a site").wait_for()
+    assert sites.get_attribute("aria-invalid") == "true"
     assert shares(board) == []
+    sites.fill("https://shop.example http://localhost:18732")
+    page.get_by_role("button", name="Make a link").click()
+    page.get_by_text("may be framed by https://shop.example, http://localhost:18732").wait_for()
 
 
 def test_a_frame_of_another_site_shows_it_until_it_is_revoked(board: Visitor, visiting: Visiting) -> None:

@@ -1,11 +1,8 @@
 /** What tells events of one collection apart. */
-import { valuesOf, type PathValue } from "../events/paths.ts";
+import { isRandom, valuesOf, type PathValue } from "../events/paths.ts";
 import type { Happening } from "./merged.ts";
 
 const TOLD_MAX = 3;
-
-/** A random text that says nothing to people: what differs otherwise comes before it. */
-const isRandom = (value: unknown) => typeof value === "string" && /^[0-9a-f-]{20,}$/i.test(value);
 
 /**
  * For each of the events the values to show: those of properties that differ within its collection, and where

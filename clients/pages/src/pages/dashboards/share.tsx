@@ -27,6 +27,8 @@ interface Share {
   /** Null: what the dashboard's controls say. */
   viewer: { timeframe?: boolean | null; interval?: boolean | null; filters?: string[] | null } | null;
   filters: Record<string, any>[] | null;
+  /** Sites that may frame it; null: every site. */
+  origins: string[] | null;
 }
 
 const DAY_SECONDS = 86_400;
@@ -34,6 +36,7 @@ const ENDS = [
   ["", "Never, until it is revoked"],
   ["1", "In a day"],
   ["7", "In 7 days"],
+  ["14", "In 14 days"],
   ["30", "In 30 days"],
   ["365", "In a year"],
 ] as const;
@@ -51,7 +54,11 @@ export function ShareDialog({ id, close }: { id: string; close: () => void }) {
   const shares = useLoaded(() => call<Share[]>("GET", path), [path]);
   const [form, setForm] = useState(EMPTY);
   const [made, setMade] = useState("");
+  const [fault, setFault] = useState("");
   const make = async () => {
+    const wrong = wordsOf(form.origins).find((one) => !isOrigin(one));
+    setFault(wrong === undefined ? "" : `“${wrong}” is no address of a site. Write https:// and the name as the browser shows it, without a path: https://shop.example, not shop.example.`);
+    if (wrong !== undefined) throw new Error("One of the options is wrong: see “Sites that may show it in a frame”.");
     const share = await call<Share>("POST", path, sentOf(form));
     setForm(EMPTY);
     setMade(share.id);
@@ -63,7 +70,7 @@ export function ShareDialog({ id, close }: { id: string; close: () => void }) {
       <p class="lead">
         Whoever has a link sees this dashboard as it is whenever they look, without log-in, and nothing else of the project.
       </p>
-      <ShareForm form={form} set={(patch) => setForm({ ...form, ...patch })} />
+      <ShareForm form={form} fault={fault} set={(patch) => setForm({ ...form, ...patch })} />
       <h3>Links that work</h3>
       {shares.error ? <Problem error={shares.error} retry={shares.reload} /> : !shares.value ? <Loading what="links" lines={2} /> : null}
       {shares.value?.length === 0 && <p class="hint">There is none.</p>}
@@ -105,7 +112,17 @@ function sentOf({ name, may, timeframe, interval, properties, ends, origins, con
   };
 }
 
-function ShareForm({ form, set }: { form: Form; set: (patch: Partial<Form>) => void }) {
+/** As the server reads them: a scheme, a name, perhaps a port, and no path. */
+const isOrigin = (text: string) => text === "null" || /^[a-z][a-z0-9+.-]*:\/\/([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d+)?$/i.test(text);
+
+interface ShareFormProps {
+  form: Form;
+  set: (patch: Partial<Form>) => void;
+  /** What is wrong with the sites. */
+  fault: string;
+}
+
+function ShareForm({ form, set, fault }: ShareFormProps) {
   const { client } = useHere();
   const { value: schema = [] } = useLoaded((signal) => schemaOf(client, signal), [client]);
   return (
@@ -135,7 +152,7 @@ function ShareForm({ form, set }: { form: Form; set: (patch: Partial<Form>) => v
         <Field id="share-ends" label="Ends">
           <Choice id="share-ends" value={form.ends} choices={ENDS} choose={(ends) => set({ ends })} />
         </Field>
-        <TextField id="share-origins" label="Sites that may show it in a frame" value={form.origins} set={(origins) => set({ origins })}
+        <TextField id="share-origins" label="Sites that may show it in a frame" value={form.origins} set={(origins) => set({ origins })} error={fault}
           hint="As https://shop.example; left empty, every site may." />
         <Filters id="share-filter" legend="Show only events for which" draft={valuesFrom(schema)} properties={allProperties(schema)}
           filters={form.conditions} change={(conditions) => set({ conditions })} error={undefined} />
@@ -175,7 +192,7 @@ function Line({ share, isNew, path, gone }: LineProps) {
         </p>
         <p class="small">
           Shows {share.filters?.length ? `only events for which ${conditionsText(share.filters)}` : "all events"} · viewers may change{" "}
-          {mayText(share.viewer)}
+          {mayText(share.viewer)} · {share.origins ? `may be framed by ${share.origins.join(", ")}` : "every site may frame it"}
         </p>
       </div>
       <div class="row">

@@ -58,7 +58,7 @@ export function CollectionPage({ name }: { name: string }) {
                 Look again
               </button>
             </div>
-            <EventTable events={latest.value} properties={properties} />
+            <EventTable collection={name} events={latest.value} properties={properties} />
           </>
         )}
       </Tabs>

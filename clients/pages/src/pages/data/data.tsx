@@ -4,6 +4,7 @@ import { useHere } from "../../context.ts";
 import { useLoaded } from "../../loading.ts";
 import { schemaOf } from "../../schema.ts";
 import { Empty, Loading, Problem } from "../../ui/states.tsx";
+import { FindActor } from "../actors/find.tsx";
 import { countText } from "../../words.ts";
 
 const SHOWN_MAX = 200;
@@ -46,6 +47,7 @@ export function DataPage() {
           )}
         </div>
       </div>
+      <FindActor schema={value} />
       <ul class="list">
         {found.slice(0, SHOWN_MAX).map(({ name, properties }) => {
           const own = properties.filter((one) => !one.name.startsWith("keen."));

@@ -35,7 +35,7 @@ export function LivePage({ name }: { name: string }) {
         {live.left > 0 && `, ${live.left.toLocaleString()} left out because they came too fast`}
       </p>
       {live.events.length > 0 ? (
-        <EventTable events={live.events} properties={schema.value?.properties ?? []} />
+        <EventTable collection={name} events={live.events} properties={schema.value?.properties ?? []} />
       ) : (
         <p class="note">Events show up here about a tenth of a second after they are stored.</p>
       )}

@@ -7,6 +7,7 @@ import { useLoaded } from "../../loading.ts";
 import { useOpened } from "../../router.ts";
 import { Panel } from "../../ui/panel.tsx";
 import { Tabs } from "../../ui/tabs.tsx";
+import { saveText } from "../../ui/download.ts";
 import { Loading, Problem } from "../../ui/states.tsx";
 import { shownTime } from "../../zones.ts";
 import { timelineAddress } from "../actors/address.ts";
@@ -79,23 +80,24 @@ function Timelines({ groups }: { groups: GroupValue[] }) {
   );
 }
 
-const VIEWS = [
-  { id: "actors", label: "Who is left" },
-  { id: "events", label: "All events of this step" },
-];
+const REACHED = { id: "actors", label: "Who reached this step" };
+const LOST = { id: "lost", label: "Who reached the step before and not this one" };
+const EVENTS = { id: "events", label: "All events of this step" };
 const ACTORS_SHOWN = 100;
 const ACTORS_MAX = 20_000;
 
-function Actors({ question, step, actor, events }: Extract<Behind, { kind: "actors" }>) {
+function Actors({ question, step, actor, events, not }: Extract<Behind, { kind: "actors" }>) {
   const { client } = useHere();
   const [view, setView] = useState("actors");
   return (
     <>
       <p class="small">
-        Those who are left at step {step + 1} are told from each other by {actor}.
+        Those who reached step {step + 1} did all steps before it too. They are told from each other by {actor}.
       </p>
-      <Tabs label="Of this step" tabs={VIEWS} chosen={view} choose={setView}>
-        {view === "actors" ? <ActorList question={question} step={step} actor={actor} client={client} /> : <EventList question={events} />}
+      <Tabs label="Of this step" tabs={not ? [REACHED, LOST, EVENTS] : [REACHED, EVENTS]} chosen={view} choose={setView}>
+        {view === "actors" && <ActorList key="actors" question={question} step={step} actor={actor} client={client} />}
+        {view === "lost" && not && <ActorList key="lost" {...not} step={step} client={client} lost />}
+        {view === "events" && <EventList question={events} />}
       </Tabs>
     </>
   );
@@ -106,9 +108,11 @@ interface ActorListProps {
   step: number;
   actor: string;
   client: ReturnType<typeof useHere>["client"];
+  /** Whether they are those who did not reach the step. */
+  lost?: boolean;
 }
 
-function ActorList({ question, step, actor, client }: ActorListProps) {
+function ActorList({ question, step, actor, client, lost = false }: ActorListProps) {
   const { to } = useHere();
   const [shown, setShown] = useState(ACTORS_SHOWN);
   const [wanted, setWanted] = useState("");
@@ -135,11 +139,18 @@ function ActorList({ question, step, actor, client }: ActorListProps) {
     <>
       <div class="row spread tools">
         <p class="small" role="status">{matching.length.toLocaleString()} of {count.toLocaleString()}</p>
-        <input type="search" aria-label="Search actors" placeholder="Search" value={wanted}
-          onInput={(event) => (setWanted(event.currentTarget.value), setShown(ACTORS_SHOWN))} />
+        <div class="row">
+          <input type="search" aria-label="Search actors" placeholder="Search" value={wanted}
+            onInput={(event) => (setWanted(event.currentTarget.value), setShown(ACTORS_SHOWN))} />
+          {matching.length > 0 && (
+            <button type="button" onClick={() => saveText(`step-${step + 1}-${lost ? "not-reached" : "reached"}.csv`, "text/csv", csvOf(actor, matching))}>
+              Export as CSV
+            </button>
+          )}
+        </div>
       </div>
       {actors.length === 0 ? (
-        <p>Nobody is left at this step.</p>
+        <p>{lost ? "All who reached the step before reached this one too." : "Nobody reached this step."}</p>
       ) : (
         <ul class="list compact">
           {matching.slice(0, shown).map((one) => (
@@ -158,4 +169,9 @@ function ActorList({ question, step, actor, client }: ActorListProps) {
       )}
     </>
   );
+}
+
+function csvOf(actor: string, actors: readonly unknown[]): string {
+  const cell = (value: unknown) => `"${(typeof value === "string" ? value : JSON.stringify(value)).replaceAll('"', '""')}"`;
+  return [actor, ...actors].map((one) => `${cell(one)}\r\n`).join("");
 }

@@ -7,6 +7,7 @@ import { schemaOf } from "../../schema.ts";
 import { Loading, Problem } from "../../ui/states.tsx";
 import { addressOf } from "../explore/address.ts";
 import { ExportButton } from "./export.tsx";
+import { namedIn } from "./columns.tsx";
 import { EventTable } from "./table.tsx";
 
 const FIRST = 50;
@@ -54,7 +55,7 @@ function Events({ question }: { question: Question }) {
           <ExportButton question={question} />
         </div>
       </div>
-      <EventTable events={found.value} properties={schema.value?.properties ?? []} />
+      <EventTable collection={collection} named={namedIn(question.filters)} events={found.value} properties={schema.value?.properties ?? []} />
       {!whole && latest < SHOWN_MAX && (
         <p class="gap">
           <button type="button" disabled={found.busy} onClick={() => setLatest(latest * MORE)}>

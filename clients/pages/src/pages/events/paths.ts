@@ -32,6 +32,9 @@ export function valuesOf(event: StoredEvent): PathValue[] {
   return found;
 }
 
+/** Whether it is a random text that says nothing to people: what differs otherwise comes before it. */
+export const isRandom = (value: unknown) => typeof value === "string" && /^[0-9a-f-]{20,}$/i.test(value);
+
 /** Paths that probably say who did it, the likeliest first. */
 export function likelyActors(paths: readonly string[]): string[] {
   const rank = (path: string) => {

@@ -8,9 +8,9 @@ import { Code } from "../../ui/code.tsx";
 import { Choice } from "../../ui/field.tsx";
 import { shownTime } from "../../zones.ts";
 import { likelyActors, shownValue, valueAt, valuesOf } from "./paths.ts";
+import { ColumnChoice, useColumns } from "./columns.tsx";
 import { timelineAddress } from "../actors/address.ts";
 
-const COLUMNS_MAX = 5;
 const CELL_MAX = 60;
 
 function cell(value: unknown): string {
@@ -19,54 +19,66 @@ function cell(value: unknown): string {
   return text.length > CELL_MAX ? `${text.slice(0, CELL_MAX)}…` : text;
 }
 
-export function EventTable({ events, properties }: { events: StoredEvent[]; properties: Property[] }) {
+interface EventTableProps {
+  collection: string;
+  events: StoredEvent[];
+  properties: Property[];
+  /** Properties that the question names, which come first. */
+  named?: string[];
+}
+
+export function EventTable({ collection, events, properties, named = [] }: EventTableProps) {
   const [open, setOpen] = useState<string | null>(null);
-  const own = properties.filter(({ name }) => !name.startsWith("keen.")).slice(0, COLUMNS_MAX);
-  const columns = own.map(({ name }) => name);
+  const choice = useColumns(collection, events, properties, named);
+  const { columns } = choice;
+  const typeOf = (name: string) => properties.find((one) => one.name === name)?.type;
   if (!events.length) return <p>No event is here to see.</p>;
   return (
-    <div class="scroll" tabIndex={0} role="group" aria-label="Events">
-      <table class="events">
-        <thead>
-          <tr>
-            <th scope="col">Time</th>
-            {own.map(({ name, type }) => (
-              <th scope="col" class={type === "num" ? "number" : "path"} key={name}>
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {events.map((event) => {
-            const { id, timestamp } = event.keen;
-            return (
-              <Fragment key={id}>
-                <tr>
-                  <th scope="row">
-                    <button type="button" class="link" aria-expanded={open === id} onClick={() => setOpen(open === id ? null : id)}>
-                      {shownTime(timestamp)}
-                    </button>
-                  </th>
-                  {columns.map((name) => (
-                    <td key={name} class={typeof valueAt(event, name) === "number" ? "number" : ""}>
-                      {cell(valueAt(event, name))}
-                    </td>
-                  ))}
-                </tr>
-                {open === id && (
-                  <tr class="opened">
-                    <td colSpan={columns.length + 1}>
-                      <EventDetail event={event} />
-                    </td>
+    <>
+      <ColumnChoice properties={properties} {...choice} />
+      <div class="scroll" tabIndex={0} role="group" aria-label="Events">
+        <table class="events">
+          <thead>
+            <tr>
+              <th scope="col">Time</th>
+              {columns.map((name) => (
+                <th scope="col" class={typeOf(name) === "num" ? "number" : "path"} key={name}>
+                  {name}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {events.map((event) => {
+              const { id, timestamp } = event.keen;
+              return (
+                <Fragment key={id}>
+                  <tr>
+                    <th scope="row">
+                      <button type="button" class="link" aria-expanded={open === id} onClick={() => setOpen(open === id ? null : id)}>
+                        {shownTime(timestamp)}
+                      </button>
+                    </th>
+                    {columns.map((name) => (
+                      <td key={name} class={typeof valueAt(event, name) === "number" ? "number" : ""}>
+                        {cell(valueAt(event, name))}
+                      </td>
+                    ))}
                   </tr>
-                )}
-              </Fragment>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+                  {open === id && (
+                    <tr class="opened">
+                      <td colSpan={columns.length + 1}>
+                        <EventDetail event={event} />
+                      </td>
+                    </tr>
+                  )}
+                </Fragment>
+              );
+            })}
+          </tbody>
+        </table>
+      </div>
+    </>
   );
 }
 

@@ -49,6 +49,8 @@ export interface Column {
   empty: number | null;
   samples: string[];
   time_formats: string[];
+  /** The type of nearly all values, where some are of another. */
+  nearly: { type: string; count: number; of: number; others: string[] } | null;
 }
 
 export interface Times {

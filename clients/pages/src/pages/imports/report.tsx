@@ -6,6 +6,7 @@ import { saveText } from "../../ui/download.ts";
 import { Problem } from "../../ui/states.tsx";
 import { dayAfter } from "../../zones.ts";
 import type { Import } from "./calls.ts";
+import { inWords } from "./time.tsx";
 import { instantIn } from "./words.ts";
 
 const TITLES: Partial<Record<Import["state"], string>> = {
@@ -106,7 +107,7 @@ function Refused({ job }: { job: Import }) {
           <tbody>
             {job.refused_reasons.map(({ reason, count, lines, numbers }) => (
               <tr key={reason}>
-                <th scope="row">{reason}</th>
+                <th scope="row">{inWords(reason)}</th>
                 <td class="number">{count.toLocaleString()}</td>
                 <td>{(lines.length ? lines : numbers).map((line) => line.toLocaleString()).join(", ")}</td>
               </tr>

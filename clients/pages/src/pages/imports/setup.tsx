@@ -10,7 +10,7 @@ import { Choice, Field, TextField } from "../../ui/field.tsx";
 import { Loading, Problem, textOf } from "../../ui/states.tsx";
 import { countText } from "../../words.ts";
 import { importOf, type Column, type Import, type Options, type Preview } from "./calls.ts";
-import { TimeChoice } from "./time.tsx";
+import { inWords, TimeChoice } from "./time.tsx";
 import { nameFrom } from "./words.ts";
 
 const COLUMNS_SHOWN = 200;
@@ -80,6 +80,7 @@ export function Setup({ job, started }: { job: Import; started: () => void }) {
               options={(schema.value ?? []).map(({ name }) => ({ value: name }))} />
           </Field>
           <TimeChoice shown={shown} options={options} change={change} fault={preview.error ? textOf(preview.error) : ""} />
+          <Nearly shown={shown} options={options} change={change} />
           <Columns shown={shown} options={options} change={change} />
           <Broken shown={shown} />
           <section>
@@ -192,6 +193,39 @@ function Columns({ shown, options, change }: ChangeProps & { shown: Preview }) {
   );
 }
 
+const MANY: Record<string, string> = { number: "numbers", boolean: "true or false", time: "dates", text: "texts" };
+const LACKS: Record<string, string> = { number: "as text they cannot be summed", boolean: "as text they are no true or false", time: "the others are kept as they are" };
+
+/** Columns that a few values keep from a type, which is chosen by one press. */
+function Nearly({ shown, options, change }: ChangeProps & { shown: Preview }) {
+  const found = shown.columns.filter(({ name, nearly }) => nearly && name !== options.timestamp);
+  return (
+    <>
+      {found.map(({ name, given, nearly }) => {
+        const { type, count, of, others } = nearly!;
+        const unlike = others.map((one) => `“${one}”`).join(", ");
+        const many = MANY[type] ?? type;
+        if (given) {
+          return <p class="warning" key={name}>{name}: {countText(of - count, "row")} will be refused, since not {many}: {unlike}</p>;
+        }
+        return (
+          <div class="warning row" key={name}>
+            <p class="grow">
+              <b>{name}</b>: {count.toLocaleString()} of {of.toLocaleString()} values are {many}, not {unlike}
+              {shown.types_changeable && LACKS[type] ? `; ${LACKS[type]}.` : ". Each is stored as it is."}
+            </p>
+            {shown.types_changeable && type !== "time" && (
+              <button type="button" onClick={() => change({ types: { ...options.types, [name]: type } })}>
+                Read {name} as {NAMES[type] ?? type}
+              </button>
+            )}
+          </div>
+        );
+      })}
+    </>
+  );
+}
+
 interface TypeProps {
   one: Column;
   isTime: boolean;
@@ -220,7 +254,7 @@ function Broken({ shown }: { shown: Preview }) {
       <ul>
         {shown.broken_examples.map(({ number, line, error }) => (
           <li key={number}>
-            {line === null ? `Row ${number.toLocaleString()}` : `Line ${line.toLocaleString()}`}: {error}
+            {line === null ? `Row ${number.toLocaleString()}` : `Line ${line.toLocaleString()}`}: {inWords(error)}
           </li>
         ))}
       </ul>

@@ -17,15 +17,21 @@ const FORMATS: Record<string, string> = {
   "%m/%d/%Y": "month/day/year",
   "%d.%m.%Y": "day.month.year",
 };
-const TIMES: Record<string, string> = { "": "", " %H:%M": " hours:minutes", " %H:%M:%S": " hours:minutes:seconds" };
+/** Each part of a pattern in words. */
+const PARTS: Record<string, string> = {
+  "%d": "day", "%m": "month", "%Y": "year", "%b": "month’s name", "%a": "weekday", "%H": "hours", "%I": "hours",
+  "%M": "minutes", "%S": "seconds", "%p": "AM or PM", "%z": "offset",
+};
 const OWN = "own";
 
-/** A pattern in words, where it is a common one. */
+/** A pattern in words, where all of its parts have some. */
 function named(pattern: string): string {
-  const [date = "", ...rest] = pattern.split(/(?= )/);
-  const time = TIMES[rest.join("")];
-  return FORMATS[pattern] ?? (FORMATS[date] && time !== undefined ? FORMATS[date] + time : pattern);
+  const words = pattern.replace(/%./g, (part) => PARTS[part] ?? part);
+  return FORMATS[pattern] ?? (words.includes("%") ? pattern : words);
 }
+
+/** What the server says, with the patterns in it in words. */
+export const inWords = (said: string) => said.replace(/'([^']*%[^']*)'/g, (_, pattern: string) => `“${named(pattern)}”`);
 
 interface TimeChoiceProps {
   shown: Preview;

@@ -58,7 +58,7 @@ export function Audit({ base, projects, turn }: AuditProps) {
     <section class="below" aria-labelledby="audit">
       <div class="row spread">
         <h2 id="audit">Who did what</h2>
-        <div class="row">
+        <div class="row audit-choices">
           {projects.length > 0 && (
             <Choice id="audit-project" label="Project of the entries" value={project} choices={choices} choose={choosing(setProject)} />
           )}
@@ -85,7 +85,7 @@ export function Audit({ base, projects, turn }: AuditProps) {
             </thead>
             <tbody>
               {shown.map((one) => (
-                <Row key={one.id} entry={one} only={choosing(setActor)} project={projects.find(({ id }) => id === one.project_id)?.name} />
+                <Row key={one.id} entry={one} only={choosing(setActor)} project={projects.find(({ id }) => id === one.project_id)?.name} projects={projects} />
               ))}
             </tbody>
           </table>
@@ -110,13 +110,16 @@ export function Audit({ base, projects, turn }: AuditProps) {
 interface RowProps {
   entry: Entry;
   project: string | undefined;
+  projects: Project[];
   /** Show the entries of this actor alone. */
   only: (actor: string) => void;
 }
 
-function Row({ entry: { at, actor, action, object, details }, project, only }: RowProps) {
+function Row({ entry: { at, actor, action, object, details }, project, projects, only }: RowProps) {
   const told = Object.entries(details).filter(([, value]) => value !== null);
-  const more = told.map(([name, value]) => `${name.replaceAll("_", " ")}: ${textOf(value)}`).join(", ");
+  const nameOf = (id: string) => projects.find((one) => one.id === id)?.name ?? id;
+  const said = (name: string, value: unknown) => (name === "roles" ? rolesText(value, nameOf) : textOf(value));
+  const more = told.map(([name, value]) => `${name.replaceAll("_", " ")}: ${said(name, value)}`).join(", ");
   return (
     <tr>
       <td class="when">{shownTime(at)}</td>
@@ -133,6 +136,12 @@ function Row({ entry: { at, actor, action, object, details }, project, only }: R
       </td>
     </tr>
   );
+}
+
+/** Project → role, the projects by their names. */
+function rolesText(value: unknown, nameOf: (id: string) => string): string {
+  const roles = Object.entries(Object(value) as Record<string, unknown>);
+  return roles.map(([id, role]) => `${role} of ${nameOf(id)}`).join(", ") || "none";
 }
 
 function textOf(value: unknown): string {

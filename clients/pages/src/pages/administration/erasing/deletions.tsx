@@ -3,6 +3,8 @@ import { useEffect, useState } from "preact/hooks";
 import { useHere } from "../../../context.ts";
 import { useLoaded } from "../../../loading.ts";
 import type { Condition } from "../../../question.ts";
+import { schemaOf } from "../../../schema.ts";
+import { FindActor } from "../../actors/find.tsx";
 import { Loading, Problem } from "../../../ui/states.tsx";
 import { shownTime } from "../../../zones.ts";
 import { countText, sizeText } from "../../../words.ts";
@@ -28,7 +30,8 @@ interface Erasure {
 const LOOK_SECONDS = 3;
 
 export function Deletions(_: SectionProps) {
-  const { project } = useHere();
+  const { client, project } = useHere();
+  const schema = useLoaded((signal) => schemaOf(client, signal), [client]);
   const { value, error, reload } = useLoaded(() => manage<Erasure[]>(project, "GET", "erasures"), [project.id]);
   const moves = value?.some((one) => one.state === "waiting" || one.on_disk?.gone === false) ?? false;
   useEffect(() => {
@@ -38,6 +41,9 @@ export function Deletions(_: SectionProps) {
   }, [moves, reload]);
   return (
     <>
+      <h2>All events of one person</h2>
+      <p class="lead">The timeline has them, from all collections, and deletes them.</p>
+      <FindActor schema={schema.value ?? []} />
       <Erase done={reload} />
       <section class="below" aria-labelledby="deletions">
         <h2 id="deletions">Deletions and changes of the last day</h2>

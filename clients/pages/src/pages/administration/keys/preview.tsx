@@ -8,7 +8,7 @@ import { manage } from "../api.ts";
 import type { KeyDefinition } from "./draft.ts";
 import { PreviewQuestion } from "./preview_question.tsx";
 
-interface Seen {
+export interface Seen {
   name: string;
   visible: boolean;
   properties: Record<string, string> | null;
@@ -16,7 +16,7 @@ interface Seen {
   newest: Record<string, unknown>[] | null;
 }
 
-interface Shown {
+export interface Shown {
   collections: Seen[];
   next: string | null;
   readable: { saved_queries: string[]; datasets: string[]; more: boolean };

@@ -69,19 +69,26 @@ interface PreferenceFieldsProps {
   draft: PreferenceDraft;
   set: (draft: PreferenceDraft) => void;
   faults: Record<string, string>;
+  /** What holds on this server where the project says nothing; null: not known yet. */
+  defaults: Defaults | null;
 }
 
-export function PreferenceFields({ draft, set, faults }: PreferenceFieldsProps) {
+export interface Defaults {
+  round: unknown;
+  week_start: string;
+}
+
+export function PreferenceFields({ draft, set, faults, defaults }: PreferenceFieldsProps) {
   const change = (patch: Partial<PreferenceDraft>) => set({ ...draft, ...patch });
   return (
     <>
       <h2 class="below">Questions that say nothing else</h2>
       <div class="columns">
         <Field id="week-start" label="Weeks begin on" error={faults["preferences.week_start"]}>
-          <Choice id="week-start" value={draft.week_start} choices={withOwn(WEEK_STARTS, draft.week_start)} choose={(week_start) => change({ week_start })} />
+          <Choice id="week-start" value={draft.week_start} choices={withOwn(saying(WEEK_STARTS, defaults?.week_start), draft.week_start)} choose={(week_start) => change({ week_start })} />
         </Field>
         <Field id="round" label="Results are rounded to" error={faults["preferences.round"]}>
-          <Choice id="round" value={draft.round} choices={withOwn(ROUNDS, draft.round)} choose={(round) => change({ round })} />
+          <Choice id="round" value={draft.round} choices={withOwn(saying(ROUNDS, defaults && (defaults.round ?? "none")), draft.round)} choose={(round) => change({ round })} />
         </Field>
       </div>
       <h2 class="below">Quotas</h2>
@@ -109,6 +116,12 @@ export function PreferenceFields({ draft, set, faults }: PreferenceFieldsProps) 
       </label>
     </>
   );
+}
+
+/** The choices, the first of which says what it stands for. */
+function saying(choices: readonly (readonly [string, string])[], value: unknown) {
+  const found = choices.find(([one]) => one && one === text(value));
+  return choices.map(([one, label]) => [one, !one && found ? `${label}: ${found[1]}` : label] as const);
 }
 
 /** The choices, with one that only the project has. */

@@ -9,7 +9,8 @@ import { TextField } from "../../../ui/field.tsx";
 import { Loading, Problem, textOf } from "../../../ui/states.tsx";
 import type { SectionProps } from "../settings.tsx";
 import { organise, type OwnedProject } from "./api.ts";
-import { changed, draftOf, PreferenceFields, preferenceFaults } from "./preferences.tsx";
+import { manage } from "../api.ts";
+import { changed, draftOf, PreferenceFields, preferenceFaults, type Defaults } from "./preferences.tsx";
 
 export function ProjectSection(_: SectionProps) {
   const { project, session } = useHere();
@@ -47,6 +48,7 @@ function ProjectForm({ known, reload }: { known: OwnedProject; reload: () => voi
     say("The project is changed.");
     reload();
   });
+  const own = useLoaded(() => manage<{ defaults: Defaults }>(project, "GET", "preferences"), [project.id]);
   const faults = preferenceFaults(error, error === null ? "" : textOf(error));
   return (
     <form class="card part" onSubmit={submit} noValidate>
@@ -57,7 +59,7 @@ function ProjectForm({ known, reload }: { known: OwnedProject; reload: () => voi
           <code>{project.id}</code>
         </dd>
       </dl>
-      <PreferenceFields draft={draft} set={setDraft} faults={faults} />
+      <PreferenceFields draft={draft} set={setDraft} faults={faults} defaults={own.value?.defaults ?? null} />
       {faults[""] && (
         <p class="fault" role="alert">
           {faults[""]}
