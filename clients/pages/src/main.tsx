@@ -1,4 +1,6 @@
 import { render } from "preact";
 import { App } from "./app.tsx";
+import { guardHistory } from "./router.ts";
 
+guardHistory();
 render(<App />, document.getElementById("app")!);

@@ -12,23 +12,28 @@ let guard: (() => boolean) | null = null;
 const MOVED = "acumen:moved";
 
 /** How many entries of the browser's history stand before the one that is shown. */
-let at: number = history.state?.at ?? 0;
-let shown = address();
+let at = 0;
+let shown = "";
 let isPutBack = false;
-history.replaceState({ ...history.state, at }, "");
-// Before all that listen for it: who stays is to notice nothing.
-addEventListener("popstate", (event) => {
-  const entry: number | undefined = history.state?.at;
-  const stays = guard !== null && entry !== undefined && entry !== at && address() !== shown && !isPutBack && !guard();
-  if (isPutBack || stays) event.stopImmediatePropagation();
-  isPutBack = stays;
-  if (stays) return history.go(at - entry);
-  // A link within the page makes an entry of its own.
-  if (entry === undefined) history.replaceState({ at: at + 1 }, "");
-  at = history.state.at;
-  if (address() !== shown) guard = null;
+
+/** Ask before Back and Forward leave what is unsaved. To be called before all that listen for them: who stays is to notice nothing. */
+export function guardHistory(): void {
+  at = history.state?.at ?? 0;
   shown = address();
-});
+  history.replaceState({ ...history.state, at }, "");
+  addEventListener("popstate", (event) => {
+    const entry: number | undefined = history.state?.at;
+    const stays = guard !== null && entry !== undefined && entry !== at && address() !== shown && !isPutBack && !guard();
+    if (isPutBack || stays) event.stopImmediatePropagation();
+    isPutBack = stays;
+    if (stays) return history.go(at - entry);
+    // A link within the page makes an entry of its own.
+    if (entry === undefined) history.replaceState({ at: at + 1 }, "");
+    at = history.state.at;
+    if (address() !== shown) guard = null;
+    shown = address();
+  });
+}
 
 function address(): string {
   return location.pathname + location.search;
