@@ -57,8 +57,8 @@ export function ShareDialog({ id, close }: { id: string; close: () => void }) {
   const [fault, setFault] = useState("");
   const make = async () => {
     const wrong = wordsOf(form.origins).find((one) => !isOrigin(one));
-    setFault(wrong === undefined ? "" : `“${wrong}” is no address of a site. Write https:// and the name as the browser shows it, without a path: https://shop.example, not shop.example.`);
-    if (wrong !== undefined) throw new Error("One of the options is wrong: see “Sites that may show it in a frame”.");
+    setFault(wrong === undefined ? "" : `“${wrong}” is no address of a site: write it as https://shop.example, without a path.`);
+    if (wrong !== undefined) throw new Error("Look at the sites in the options.");
     const share = await call<Share>("POST", path, sentOf(form));
     setForm(EMPTY);
     setMade(share.id);

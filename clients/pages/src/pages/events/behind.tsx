@@ -92,7 +92,7 @@ function Actors({ question, step, actor, events, not }: Extract<Behind, { kind: 
   return (
     <>
       <p class="small">
-        Those who reached step {step + 1} did all steps before it too. They are told from each other by {actor}.
+        Who reached step {step + 1} did all before it. They are told from each other by {actor}.
       </p>
       <Tabs label="Of this step" tabs={not ? [REACHED, LOST, EVENTS] : [REACHED, EVENTS]} chosen={view} choose={setView}>
         {view === "actors" && <ActorList key="actors" question={question} step={step} actor={actor} client={client} />}

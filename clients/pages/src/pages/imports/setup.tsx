@@ -194,7 +194,6 @@ function Columns({ shown, options, change }: ChangeProps & { shown: Preview }) {
 }
 
 const MANY: Record<string, string> = { number: "numbers", boolean: "true or false", time: "dates", text: "texts" };
-const LACKS: Record<string, string> = { number: "as text they cannot be summed", boolean: "as text they are no true or false", time: "the others are kept as they are" };
 
 /** Columns that a few values keep from a type, which is chosen by one press. */
 function Nearly({ shown, options, change }: ChangeProps & { shown: Preview }) {
@@ -212,7 +211,7 @@ function Nearly({ shown, options, change }: ChangeProps & { shown: Preview }) {
           <div class="warning row" key={name}>
             <p class="grow">
               <b>{name}</b>: {count.toLocaleString()} of {of.toLocaleString()} values are {many}, not {unlike}
-              {shown.types_changeable && LACKS[type] ? `; ${LACKS[type]}.` : ". Each is stored as it is."}
+              {type === "number" && "; as text they cannot be summed"}.
             </p>
             {shown.types_changeable && type !== "time" && (
               <button type="button" onClick={() => change({ types: { ...options.types, [name]: type } })}>

@@ -85,7 +85,7 @@ export function Audit({ base, projects, turn }: AuditProps) {
             </thead>
             <tbody>
               {shown.map((one) => (
-                <Row key={one.id} entry={one} only={choosing(setActor)} project={projects.find(({ id }) => id === one.project_id)?.name} projects={projects} />
+                <Row key={one.id} entry={one} only={choosing(setActor)} projects={projects} />
               ))}
             </tbody>
           </table>
@@ -109,13 +109,12 @@ export function Audit({ base, projects, turn }: AuditProps) {
 
 interface RowProps {
   entry: Entry;
-  project: string | undefined;
   projects: Project[];
   /** Show the entries of this actor alone. */
   only: (actor: string) => void;
 }
 
-function Row({ entry: { at, actor, action, object, details }, project, projects, only }: RowProps) {
+function Row({ entry: { at, actor, action, object, details, project_id }, projects, only }: RowProps) {
   const told = Object.entries(details).filter(([, value]) => value !== null);
   const nameOf = (id: string) => projects.find((one) => one.id === id)?.name ?? id;
   const said = (name: string, value: unknown) => (name === "roles" ? rolesText(value, nameOf) : textOf(value));
@@ -131,7 +130,7 @@ function Row({ entry: { at, actor, action, object, details }, project, projects,
       </td>
       <td>{action}</td>
       <td class="path">
-        {[project, object].filter(Boolean).join(" · ")}
+        {[projects.find(({ id }) => id === project_id)?.name, object].filter(Boolean).join(" · ")}
         {more && <p class="small">{more}</p>}
       </td>
     </tr>

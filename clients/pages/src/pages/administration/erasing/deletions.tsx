@@ -41,8 +41,7 @@ export function Deletions(_: SectionProps) {
   }, [moves, reload]);
   return (
     <>
-      <h2>All events of one person</h2>
-      <p class="lead">The timeline has them, from all collections, and deletes them.</p>
+      <p class="lead">The timeline of a person has their events of all collections, and deletes them.</p>
       <FindActor schema={schema.value ?? []} />
       <Erase done={reload} />
       <section class="below" aria-labelledby="deletions">
