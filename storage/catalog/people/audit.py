@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from storage.catalog.people.records import AuditEntry
 from storage.catalog.repository import Repository
@@ -14,6 +14,10 @@ from storage.catalog.tables import audit
 
 KEPT_DAYS = 400
 KEPT_ENTRIES = 1_000_000
+COLLECTION = "event_collection"
+"""The detail that names a collection."""
+_NAMES = (COLLECTION, "properties", "filtered_by")
+"""The details that hold names of collections and properties."""
 _DAY_US = 86_400_000_000
 _FIELDS = tuple(name for name in AuditEntry.__dataclass_fields__ if name not in ("id", "details"))
 
@@ -65,6 +69,22 @@ class AuditLog(Repository):
         with self._database.reading() as connection:
             found = connection.execute(wanted.order_by(audit.c.id.desc()).limit(limit))
             return [_entry(row) for row in found]
+
+
+def forget_names(connection: Connection, project_id: str, collection: str | None = None) -> None:
+    """Remove the names of a collection that is gone, and of its properties, from the entries about it.
+
+    Names may be data of people too. Without ``collection``: those of all collections of the project.
+    """
+    entries = select(audit.c.id, audit.c.details).where(audit.c.project_id == project_id)
+    if collection is not None:
+        entries = entries.where(audit.c.details.contains(json.dumps(collection), autoescape=True))
+    for row in connection.execute(entries).all():
+        details = json.loads(row.details)
+        if COLLECTION not in details or collection not in (None, details[COLLECTION]):
+            continue
+        kept = {name: value for name, value in details.items() if name not in _NAMES}
+        connection.execute(update(audit).where(audit.c.id == row.id).values(details=json.dumps(kept)))
 
 
 def _entry(row: Any) -> AuditEntry:

@@ -28,6 +28,7 @@ from storage.catalog.errors import (
     UnknownCollection,
     UnknownProject,
 )
+from storage.catalog.people.audit import forget_names
 from storage.catalog.repository import Repository
 from storage.catalog.state import read_state
 from storage.catalog.stored.files import list_live
@@ -234,6 +235,8 @@ class Collections(Repository):
         with self._database.changing(Area.DATA) as connection:
             if collection_id not in freed_collections(connection):
                 return False
+            gone = find_collection(connection, self._schemas, collection_id)
+            forget_names(connection, gone.project_id, gone.name)
             for table in (erasures, streams, counters, lanes):
                 connection.execute(delete(table).where(table.c.collection_id == collection_id))
             scope = f"event:{collection_id}:"

@@ -24,6 +24,7 @@ from storage.catalog.errors import (
     WrongSecret,
 )
 from storage.catalog.keyring import SEALED, Keyring
+from storage.catalog.people.audit import forget_names
 from storage.catalog.repository import Repository
 from storage.catalog.stored.records import request_scope
 from storage.catalog.tables import claims, organisations, project_keys, projects
@@ -203,6 +204,7 @@ class Projects(Repository):
             connection.execute(delete(project_keys).where(project_keys.c.project_id == project.id))
             connection.execute(delete(claims).where(claims.c.scope == request_scope(project.id)))
             activity.forget(connection, project.id)
+            forget_names(connection, project.id)
 
     def ensure_first(self) -> tuple[Project, bool]:
         """The oldest project, created if there is none, and whether this call created it."""

@@ -178,6 +178,10 @@ def test_a_purged_project_leaves_no_names_of_collections_and_properties(
     other = whole.new_project()
     whole.record(other, "private_orders", [{"private_price": 1}])
     whole.flush()
+    # The audit log names what was deleted for as long as its collection is there.
+    filters = [{"property_name": "private_price", "operator": "gt", "property_value": 5}]
+    assert whole.told(other, "DELETE", "events/private_orders", filters=filters) is None
+    assert "private_price" in str(whole.told(other, "GET", "audit"))
     whole.catalog.projects.delete(other.id)
     monkeypatch.setattr(freed_collections, "FREED_SECONDS", 0.0)
     (deleted,) = whole.catalog.projects.deleted()

@@ -127,7 +127,11 @@ class TestProjectFacts:
         preferences = {"round": 2, "quotas": {"events_per_day": 5}, "colour": "red"}
         owner.send("POST", address(whole, f"projects/{whole.project.id}"), {"preferences": preferences})
         vic = person(whole, "vic", Role.VIEWER)
-        assert vic.ask(whole.project, "preferences").json() == {"round": 2, "week_start": None}
+        assert vic.ask(whole.project, "preferences").json() == {
+            "round": 2,
+            "week_start": None,
+            "defaults": {"round": None, "week_start": "sunday"},
+        }
         reply = whole.call(whole.project, "GET", "preferences", key=whole.project.write_key)
         assert reply.status_code == 403
 
