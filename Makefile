@@ -14,7 +14,7 @@ PYTHON ?=
 TESTS ?=
 ARGS ?=
 # How long the property, crash and soak tests go on: a part of their full length. Of the long tests (browsers,
-# killed servers) the whole suite runs one in three then; those that TESTS names are all run.
+# killed servers) the whole suite runs one in eight then; those that TESTS names are all run.
 SCALE ?= $(or $(ACUMEN_TEST_SCALE),0.1)
 # Three test processes keep two cores busy: many tests wait for servers. Each takes a stretch of the tests, so
 # that those which share a server mostly stay together, and then what the other has left. The tests start hundreds
