@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 from typing import Any
 from urllib.parse import quote
@@ -75,30 +77,35 @@ def _demo(server: Acumen) -> None:
 
 def _visit(server: Acumen, running: Any) -> tuple[int, float, list[float]]:
     """Bytes until the first chart is drawn, its milliseconds from the start, and those of each change."""
+    with visitor(server, running) as (page, project):
+        loaded: list[int] = []
+        network = page.context.new_cdp_session(page)
+        network.send("Network.enable")
+        network.on("Network.loadingFinished", lambda event: loaded.append(event["encodedDataLength"]))
+        question = {"analysis_type": "count", "event_collection": "visits", "timeframe": "this_30_days"}
+        asked = quote(json.dumps({**question, "interval": "daily"}))
+        page.goto(f"{project}/explore?q={asked}")
+        page.wait_for_function(_CHART)
+        size, first = int(sum(loaded)), float(page.evaluate("performance.now()"))
+        # All pages are loaded while the browser is idle.
+        page.wait_for_load_state("networkidle")
+        return size, first, [float(page.evaluate(_CHANGE, name)) for name in NAMES]
+
+
+@contextmanager
+def visitor(server: Acumen, running: Any) -> Iterator[tuple[Any, str]]:
+    """A page of a browser without a cache, logged in with the master key, and the address of the project's
+    pages. Raises Wrong."""
     url = f"http://127.0.0.1:{server.port}"
     context = running.new_context(viewport={"width": 1280, "height": 900})
     try:
         context.add_init_script("localStorage.setItem('acumen.session', '1')")
         page = context.new_page()
         page.set_default_timeout(WAIT_MS)
-        given = {"project_id": server.project_id, "key": server.master_key}
+        given = json.dumps({"project_id": server.project_id, "key": server.master_key})
         headers = {"Content-Type": "application/json", "Origin": url}
-        if (
-            page.request.post(f"{url}/account/sessions", data=json.dumps(given), headers=headers).status
-            != 201
-        ):
+        if page.request.post(f"{url}/account/sessions", data=given, headers=headers).status != 201:
             raise Wrong("the session was refused")
-        loaded: list[int] = []
-        network = context.new_cdp_session(page)
-        network.send("Network.enable")
-        network.on("Network.loadingFinished", lambda event: loaded.append(event["encodedDataLength"]))
-        question = {"analysis_type": "count", "event_collection": "visits", "timeframe": "this_30_days"}
-        asked = quote(json.dumps({**question, "interval": "daily"}))
-        page.goto(f"{url}/app/{server.project_id}/explore?q={asked}")
-        page.wait_for_function(_CHART)
-        size, first = int(sum(loaded)), float(page.evaluate("performance.now()"))
-        # All pages are loaded while the browser is idle.
-        page.wait_for_load_state("networkidle")
-        return size, first, [float(page.evaluate(_CHANGE, name)) for name in NAMES]
+        yield page, f"{url}/app/{server.project_id}"
     finally:
         context.close()

@@ -31,8 +31,9 @@ HARMLESS = frozenset({"api_key", "_"})
 """Parameters allowed in any query string: the key, and ``_``, which clients add against caches."""
 _WARNING_LENGTH_MAX = 500
 _AUDITED = "acumen.audited"
-_ACTION = "acumen.audited_action"
 """Key in a request's scope: details for the audit log."""
+_ACTION = "acumen.audited_action"
+"""Key in a request's scope: the action for the audit log, in place of the words of the route."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,10 +167,14 @@ async def delete(call: OfProject) -> Response:
     # Before a caller can learn whether the collection exists, as for every rate-limited request.
     count_rate(parts.rates, request, caller, _rate_of(request, address))
     narrowing = await _read_deletion(parts, request, address)
-    all_events = "some events" if narrowing else "a collection"
-    if address.property_name is None:
-        audit_action(request, "Delete events" if narrowing else "Delete a collection")
-    audit_details(request, deleted=all_events if address.property_name is None else "a property")
+    if address.property_name is not None:
+        audit_details(request, deleted="a property")
+    elif narrowing:
+        audit_action(request, "Delete events")
+        audit_details(request, deleted="some events")
+    else:
+        audit_action(request, "Delete a collection")
+        audit_details(request, deleted="a collection")
     collection = await _collection(call, address.collection)
     if address.property_name is not None:
         await _delete_property(call, collection, address.property_name)

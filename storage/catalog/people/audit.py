@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from storage.catalog.people.records import AuditEntry
 from storage.catalog.repository import Repository
-from storage.catalog.tables import audit
+from storage.catalog.tables import audit, projects
 
 KEPT_DAYS = 400
 KEPT_ENTRIES = 1_000_000
@@ -76,9 +76,14 @@ def forget_names(connection: Connection, project_id: str, collection: str | None
 
     Names may be data of people too. Without ``collection``: those of all collections of the project.
     """
-    entries = select(audit.c.id, audit.c.details).where(audit.c.project_id == project_id)
-    if collection is not None:
-        entries = entries.where(audit.c.details.contains(json.dumps(collection), autoescape=True))
+    organisation = select(projects.c.organisation_id).where(projects.c.id == project_id).scalar_subquery()
+    mentioned = json.dumps(COLLECTION if collection is None else collection)
+    entries = select(audit.c.id, audit.c.details).where(
+        # The index is by organisation, and this runs within a transaction that others wait for.
+        audit.c.organisation_id == organisation,
+        audit.c.project_id == project_id,
+        audit.c.details.contains(mentioned, autoescape=True),
+    )
     for row in connection.execute(entries).all():
         details = json.loads(row.details)
         if COLLECTION not in details or collection not in (None, details[COLLECTION]):

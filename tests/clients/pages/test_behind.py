@@ -208,7 +208,8 @@ def test_back_closes_what_is_behind_first(shop: Visitor) -> None:
     page.wait_for_function("location.search.includes('this_14_days')")
 
 
-def test_back_from_a_timeline_returns_to_who_was_listed(shop: Visitor) -> None:
+def behind_the_second_step(shop: Visitor) -> Any:
+    """The page with the list behind the second step of a funnel."""
     steps = [{"event_collection": name, "actor_property": "user.id"} for name in ("visits", "purchases")]
     page = shop.explore(analysis_type="funnel", steps=steps, timeframe=None)
     shop.drawn()
@@ -216,6 +217,11 @@ def test_back_from_a_timeline_returns_to_who_was_listed(shop: Visitor) -> None:
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
+    return page
+
+
+def test_back_from_a_timeline_returns_to_who_was_listed(shop: Visitor) -> None:
+    page = behind_the_second_step(shop)
     panel = page.get_by_role("dialog")
     panel.get_by_role("link", name="u1").click()
     page.get_by_role("heading", name="user.id = u1").wait_for()
@@ -309,13 +315,7 @@ def test_the_table_of_events_begins_with_what_the_question_names_and_what_differ
 
 
 def test_a_step_of_a_funnel_shows_who_reached_it_and_who_did_not(shop: Visitor) -> None:
-    steps = [{"event_collection": name, "actor_property": "user.id"} for name in ("visits", "purchases")]
-    page = shop.explore(analysis_type="funnel", steps=steps, timeframe=None)
-    shop.drawn()
-    page.locator("acumen-chart .plot").focus()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("Enter")
+    page = behind_the_second_step(shop)
     panel = page.get_by_role("dialog")
     panel.get_by_text("3 of 3").wait_for()
     assert panel.get_by_role("tab", name="Who reached this step").get_attribute("aria-selected") == "true"
