@@ -79,7 +79,7 @@ ROOMS = {
         "shell_import",
         "cli",
     ),
-    "query": ("language", "plan", "sql", "engine", "answers"),
+    "query": ("language", "plan", "sql", "engine", "behaviour", "answers"),
     "storage": (
         "disk",
         "log",

@@ -6,9 +6,9 @@ Must not be shown to a key with filters: the numbers of events include events th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from query.engine.runner import Trace
 from query.json_encoding import dumps
 from query.plan.views import View, Views
 from query.sql.statement import Statement
@@ -21,15 +21,6 @@ ITEMS_MAX = 100
 """Most items of a list that are shown."""
 TEXT_LENGTH_MAX = 1_000
 _INT64_END = 2**63
-
-
-@dataclass
-class Trace:
-    """A record of the work done for one answer."""
-
-    statements: list[Statement] = field(default_factory=list)
-    counted: int = 0
-    """Events that were counted by the catalog without being read."""
 
 
 def explanation(trace: Trace, views: Views) -> dict[str, Any]:

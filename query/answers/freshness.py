@@ -18,9 +18,9 @@ from query.answers.pipeline import answer
 from query.engine.engine import Deadline, Engine
 from query.language.nodes import (
     Analysis,
+    BehaviourQuery,
     ExtractionQuery,
     Filter,
-    FunnelQuery,
     Metric,
     MetricQuery,
     ParsedQuery,
@@ -99,8 +99,8 @@ def parts(query: Query) -> tuple[ReadScope, ...]:
     match query:
         case MetricQuery() | ExtractionQuery():
             return (ReadScope(query.collection, query.span, query.filters),)
-        case FunnelQuery():
-            return tuple(ReadScope(step.collection, step.span, step.filters) for step in query.steps)
+        case BehaviourQuery():
+            return tuple(ReadScope(one.collection, one.span, one.filters) for one in query.selections)
 
 
 def erasures(source: Source) -> ErasureMark:

@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from query.answers import extraction, funnel, shape
-from query.answers.explain import Trace, explanation
+from query.answers import extraction, shape
+from query.answers.behaviour.answering import behaviour_body
+from query.answers.explain import explanation
 from query.answers.visible_properties import lanes_seen
 from query.engine.engine import CancelToken, Deadline, Engine, Row
 from query.engine.extents import reader
 from query.engine.memory_budget import Reservation, computed
+from query.engine.runner import Runner, Trace
 from query.errors import QueryError, TooManyConditions
 from query.language.nodes import (
     Analysis,
+    BehaviourQuery,
     ExtractionQuery,
     Filter,
-    FunnelQuery,
     Metric,
     MetricQuery,
     ParsedQuery,
@@ -53,46 +55,6 @@ class Answer:
     complete: bool = True
     reservation: Reservation | None = None
     """The reservation of the body's memory, to be released with the body."""
-
-
-@dataclass(frozen=True, slots=True)
-class Runner:
-    """An engine, and the objects that all runs of one query share."""
-
-    engine: Engine
-    deadline: Deadline
-    reservation: Reservation
-    trace: Trace
-
-    def check(self) -> None:
-        self.deadline.check()
-
-    def chunks(
-        self, statement: Statement, tables: dict[str, Any], *, reads: int, lists: bool = False
-    ) -> Iterator[list[Row]]:
-        """Runs a statement; ``reads`` is the approximate number of stored rows that it reads."""
-        self.check()
-        self.trace.statements.append(statement)
-        deadline = self.deadline
-        for chunk in self.engine.chunks(
-            statement,
-            tables,
-            deadline.cancel,
-            deadline.seconds,
-            deadline.at,
-            self.reservation,
-            lists=lists,
-            reads=reads,
-        ):
-            yield chunk
-            # Processing a chunk takes time too, which interrupting the engine does not end.
-            self.check()
-
-    def rows(
-        self, statement: Statement, tables: dict[str, Any], *, reads: int, lists: bool = False
-    ) -> Iterator[Row]:
-        chunks = self.chunks(statement, tables, reads=reads, lists=lists)
-        return (row for chunk in chunks for row in chunk)
 
 
 class Conditions:
@@ -216,8 +178,8 @@ def _answer(request: ParsedQuery, views: Views, runner: Runner, limits: Limits) 
     match query:
         case MetricQuery():
             body, scanned = _metrics(query, views, runner, limits)
-        case FunnelQuery():
-            body, scanned = _funnel(query, views, runner, limits)
+        case BehaviourQuery():
+            body, scanned = behaviour_body(query, views, runner, limits)
         case ExtractionQuery():
             body, scanned = _extraction(query, views, runner, limits)
     if request.explain:
@@ -250,7 +212,7 @@ def note_damage(body: dict[str, Any], views: Views) -> None:
 
 def _visible(query: Query, views: Views, runner: Runner, limits: Limits) -> int:
     """The number of events in the query's timeframes that its key can see."""
-    parts = query.steps if isinstance(query, FunnelQuery) else (query,)
+    parts = query.selections if isinstance(query, BehaviourQuery) else (query,)
     events = 0
     for part in parts:
         counting = MetricQuery(part.collection, (Metric(Analysis.COUNT),), part.span)
@@ -259,15 +221,15 @@ def _visible(query: Query, views: Views, runner: Runner, limits: Limits) -> int:
     return events
 
 
-def named_properties(query: MetricQuery | FunnelQuery | ExtractionQuery) -> set[str]:
+def named_properties(query: Query) -> set[str]:
     """The distinct properties that a query names."""
     match query:
         case MetricQuery():
             targets = {metric.target for metric in query.metrics if metric.target is not None}
             return targets | {group.path for group in query.groups} | filter_paths(query.filters)
-        case FunnelQuery():
-            actors = {step.actor for step in query.steps}
-            return actors.union(*(filter_paths(step.filters) for step in query.steps))
+        case BehaviourQuery():
+            actors = {one.actor for one in query.selections}
+            return actors.union(*(filter_paths(one.filters) for one in query.selections))
         case ExtractionQuery():
             return set(query.properties or ()) | filter_paths(query.filters)
 
@@ -295,17 +257,6 @@ def must_run(plan: MetricsPlan) -> bool:
         return False
     arranged = bool(plan.keys) or plan.buckets is not None
     return not plan.scan.empty and (arranged or any(metric.aggregates for metric in plan.metrics))
-
-
-def _funnel(query: FunnelQuery, views: Views, runner: Runner, limits: Limits) -> tuple[dict[str, Any], int]:
-    plan = funnel.plan_funnel(query, views, limits.funnel_actors_max)
-    statement = plan.statement
-    scanned = sum(branch.view.rows for branch in plan.branches)
-    if statement is not None:
-        limits.check_rows(sum(branch.view.rows for branch in plan.branches if not branch.scan.empty))
-    rows = runner.rows(statement, plan.tables, reads=scanned) if statement is not None else ()
-    body = funnel.funnel_body(plan, rows, limits.response_bytes_max, runner.check, runner.reservation)
-    return body, scanned
 
 
 def _extraction(

@@ -279,6 +279,35 @@ class Engine:
             if reservation is not None:
                 reservation.read_ended()
 
+    def table(
+        self,
+        statement: Statement,
+        tables: Mapping[str, pa.Table],
+        deadline: Deadline,
+        reservation: Reservation,
+        reads: int,
+    ) -> pa.Table:
+        """All rows of a statement as Arrow, their memory reserved; for what is computed from arrays.
+
+        ``reads``: approximately how many stored rows the statement reads. Raises as ``chunks`` does.
+        """
+        reservation.turn.give()
+        if reads > SMALL_SCAN_ROWS:
+            reservation.read_by(self._reads)
+        cursor, cancel = self._opened(), deadline.cancel
+        try:
+            watching = self._watch.watching(cursor, cancel, deadline.seconds, deadline.at)
+            with watching, self._translated(cancel):
+                for name, rows in tables.items():
+                    cursor.register(name, rows)
+                table = _table_of(cursor, statement)
+            reservation.reserve(table.nbytes)
+            reservation.turn.take()
+            return table
+        finally:
+            cursor.close()
+            reservation.read_ended()
+
     def check_regex(self, pattern: str) -> str | None:
         """What is wrong with a pattern in RE2's syntax; None where it is valid."""
         return self._checked(pattern)

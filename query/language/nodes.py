@@ -6,6 +6,7 @@ knows JSON, SQL or a collection's columns.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -133,7 +134,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class MetricQuery:
-    """Any analysis except extraction and funnel; several metrics make a multi-analysis."""
+    """An analysis of single events; several metrics make a multi-analysis."""
 
     collection: str
     metrics: tuple[Metric, ...]
@@ -157,25 +158,31 @@ class ExtractionQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One funnel step. ``echo`` is the normalised step that the answer repeats."""
+class Selection:
+    """The events of one collection that a question about behaviour reads, and the property with their actor.
+
+    ``where`` begins the names of the parameters that it was parsed from: ``steps[0].``.
+    """
 
     collection: str
     actor: str
     span: Span
     filters: tuple[Filter, ...] = ()
-    inverted: bool = False
-    optional: bool = False
-    with_actors: bool = False
-    echo: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
+    where: str = field(default="", kw_only=True, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class FunnelQuery:
-    steps: tuple[Step, ...]
+class BehaviourQuery(ABC):
+    """A question about what each actor did: ``query.language.analyses`` has one module for each kind."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def selections(self) -> tuple[Selection, ...]:
+        """All events that are read, in the order of the parameters."""
 
 
-Query = MetricQuery | ExtractionQuery | FunnelQuery
+Query = MetricQuery | ExtractionQuery | BehaviourQuery
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ ANALYSIS = "analysis_type"
 _ARRANGED = ("group_by", "interval", "order_by", "limit", "zero_fill")
 _PREFERENCES = ("round", "week_start")
 """Stored only where given: without them the project's preferences apply."""
+_ORDER = ("order", "window", "equal_times")
+"""Stored only where given, as Keen's funnels have none of them."""
 _STEP_FLAGS = ("inverted", "optional", "with_actors")
 
 
@@ -57,6 +59,8 @@ def normalised(query: Mapping[str, Any]) -> dict[str, Any]:
         normal |= {name: _given(query, name) for name in _ARRANGED}
         normal["group_by"] = _listed("group_by", query)
         normal["order_by"] = structured("order_by", normal["order_by"])
+    if analysis == FUNNEL:
+        normal |= _those_given(query, _ORDER)
     return normal | _preferred(query)
 
 
@@ -88,7 +92,11 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _preferred(query: Mapping[str, Any]) -> dict[str, Any]:
-    given = {name: _given(query, name) for name in _PREFERENCES}
+    return _those_given(query, _PREFERENCES)
+
+
+def _those_given(query: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    given = {name: _given(query, name) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from query.language.analyses.behaviour_nodes import EqualTimes, FunnelOrder
 from query.language.calendar import Unit, WeekStart
 from query.language.fields import flag, whole, wrong
 from query.language.nodes import Analysis, Operator
@@ -64,6 +65,8 @@ class Parameter:
     required: bool = False
     default: Any = None
     """The value used where it is absent, null or empty."""
+    ours: bool = False
+    """Keen had none of this name, so that analyses that do not take it refuse it."""
 
     @property
     def documented(self) -> Json:
@@ -178,6 +181,8 @@ SCHEMAS: Mapping[str, Json] = {
 """The schemas of objects within parameters, by the names that references use."""
 
 _OF_EXTRACTIONS = frozenset({EXTRACTION})
+_OF_FUNNELS = frozenset({FUNNEL})
+LENGTH_PATTERN = "^[1-9][0-9]{0,8}_(minute|hour|day|week)s?$"
 TABLE = (
     Parameter(
         "event_collection",
@@ -211,10 +216,37 @@ TABLE = (
     Parameter(
         "steps",
         {**listing(ref("Step")), "minItems": 1, "maxItems": 20},
-        "The steps. Each counts the actors of the steps before it that did this too, in any order.",
+        "The steps. Each counts the actors of the steps before it that did this too; `order` "
+        "says whether in time as well.",
         frozenset({FUNNEL}),
         Spelling.JSON,
         required=True,
+    ),
+    Parameter(
+        "order",
+        {"type": "string", "enum": [order.value for order in FunnelOrder]},
+        "Whether the steps follow each other in time: `any`: they need not; `ordered`: each is later than "
+        "the one before; `strict`: and no event of another step lies between.",
+        _OF_FUNNELS,
+        default=FunnelOrder.ANY.value,
+        ours=True,
+    ),
+    Parameter(
+        "window",
+        {"type": "string", "pattern": LENGTH_PATTERN},
+        "With an `order`: the longest time from the first step to the last one, as `30_minutes`, `36_hours` "
+        "or `7_days`; a day has 24 hours.",
+        _OF_FUNNELS,
+        ours=True,
+    ),
+    Parameter(
+        "equal_times",
+        {"type": "string", "enum": [times.value for times in EqualTimes]},
+        "With an `order`: whether events of one time follow each other: `in_order`: as the steps do; "
+        "`apart`: they do not.",
+        _OF_FUNNELS,
+        default=EqualTimes.IN_ORDER.value,
+        ours=True,
     ),
     Parameter(
         "filters",

@@ -82,10 +82,15 @@ def check(analysis: str, params: Mapping[str, Any], beside: Collection[str] = ()
     if not isinstance(params, Mapping) or analysis not in ANALYSES:
         return
     for name in params:
-        if name not in BY_NAME and name not in SENT_BY_SDKS and name not in beside:
+        if not _is_known(name, analysis) and name not in SENT_BY_SDKS and name not in beside:
             known = [parameter.name for parameter in taken_by(analysis)]
             raise _unknown(name, known, f"a parameter of {analysis}")
     _Walk(params).check()
+
+
+def _is_known(name: str, analysis: str) -> bool:
+    parameter = BY_NAME.get(name)
+    return parameter is not None and (analysis in parameter.analyses or not parameter.ours)
 
 
 def without_use(analysis: str, params: Mapping[str, Any]) -> list[Parameter]:

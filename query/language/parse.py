@@ -8,17 +8,15 @@ received, and ignored here: definitions stored earlier may have them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.language import timeframe
+from query.language.analyses.funnel import parse_funnel
+from query.language.analyses.parsing import Parsing
 from query.language.fields import (
-    flag,
-    is_deeper,
     missing,
     real,
-    required_text,
     structured,
     text,
     wrong,
@@ -30,58 +28,27 @@ from query.language.filters import (
     RegexSizes,
     conservative_regex_check,
     is_geo,
-    parse_filters,
 )
 from query.language.grouping import CODE as GROUP_CODE
 from query.language.grouping import parse_groups, parse_limit, parse_order
 from query.language.nodes import (
     Analysis,
     ExtractionQuery,
-    Filter,
-    FunnelQuery,
     Group,
     Metric,
     MetricQuery,
     ParsedQuery,
     Query,
-    Span,
-    Step,
 )
 from query.language.parameter_table import EXTRACTION, FUNNEL, MULTI_ANALYSIS, value_of
 from query.language.parameters import analysis_meant
-from query.language.preferences import KEEN, Preferences, decimals, week_start
+from query.language.preferences import KEEN, Preferences, decimals
 from query.language.suggestions import meant
 from query.limits import Limits
 
-ECHO_DEPTH_MAX = 300
-"""Levels of nesting in a funnel's step, which the answer repeats; the deepest filters have fewer."""
 RESULT = "result"
 
 _METRICS = {analysis.value: analysis for analysis in Analysis}
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """The inputs that every part of one parse needs."""
-
-    params: Mapping[str, Any]
-    now_us: int
-    limits: Limits
-    check_regex: CheckRegex
-    check: Check
-    regex_sizes: RegexSizes
-    preferences: Preferences
-
-    def filters(self, value: Any, name: str = "filters") -> tuple[Filter, ...]:
-        return parse_filters(
-            value, self.limits, self.check_regex, name, check=self.check, sizes=self.regex_sizes
-        )
-
-    def collection(self) -> str:
-        return required_text(self.params, "event_collection", self.limits.name_length_max)
-
-    def span(self, frame: Any, zone: Any) -> Span:
-        return timeframe.resolve(frame, zone, self.now_us, self.preferences.week_start)
 
 
 def parse(
@@ -105,45 +72,45 @@ def parse(
         raise InvalidQuery("A query must be a JSON object of parameters.")
     preferences = preferences.narrowed(params)
     sizes = RegexSizes(limits.regexes_size_max)
-    reading = _Reading(params, now_us, limits, check_regex, check, sizes, preferences)
+    parsing = Parsing(params, now_us, limits, check_regex, check, sizes, preferences)
     query: Query
     if analysis_text == EXTRACTION:
-        query = _extraction(reading)
+        query = _extraction(parsing)
     elif analysis_text == FUNNEL:
-        query = _funnel(reading)
+        query = parse_funnel(parsing)
     elif analysis_text == MULTI_ANALYSIS:
-        query = _multi_analysis(reading)
+        query = _multi_analysis(parsing)
     elif analysis_text in _METRICS:
-        query = _metric_query(reading, _METRICS[analysis_text])
+        query = _metric_query(parsing, _METRICS[analysis_text])
     else:
         raise InvalidQuery("Resource not found", "ResourceNotFoundError")
     metadata, explain = value_of(params, "include_metadata"), value_of(params, "explain")
     return ParsedQuery(query, metadata, value_of(params, "max_age"), preferences, explain)
 
 
-def _metric_query(reading: _Reading, analysis: Analysis) -> MetricQuery:
-    collection = reading.collection()
-    metric = _metric(analysis, reading.params, reading)
-    groups = parse_groups(reading.params.get("group_by"), reading.limits, reading.check)
+def _metric_query(parsing: Parsing, analysis: Analysis) -> MetricQuery:
+    collection = parsing.collection()
+    metric = _metric(analysis, parsing.params, parsing)
+    groups = parse_groups(parsing.params.get("group_by"), parsing.limits, parsing.check)
     if any(group.path == RESULT for group in groups):
         raise InvalidQuery(
             "'group_by' cannot name the property 'result': its rows would have that key twice. "
             "Use a multi_analysis with one analysis.",
             GROUP_CODE,
         )
-    return _metrics_query(reading, collection, (metric,), groups, (RESULT,), multi=False)
+    return _metrics_query(parsing, collection, (metric,), groups, (RESULT,), multi=False)
 
 
-def _multi_analysis(reading: _Reading) -> MetricQuery:
-    collection = reading.collection()
-    groups = parse_groups(reading.params.get("group_by"), reading.limits, reading.check)
-    metrics = _labelled_metrics(reading, groups)
+def _multi_analysis(parsing: Parsing) -> MetricQuery:
+    collection = parsing.collection()
+    groups = parse_groups(parsing.params.get("group_by"), parsing.limits, parsing.check)
+    metrics = _labelled_metrics(parsing, groups)
     labels = [metric.label for metric in metrics if metric.label is not None]
-    return _metrics_query(reading, collection, metrics, groups, labels, multi=True)
+    return _metrics_query(parsing, collection, metrics, groups, labels, multi=True)
 
 
 def _metrics_query(
-    reading: _Reading,
+    parsing: Parsing,
     collection: str,
     metrics: tuple[Metric, ...],
     groups: tuple[Group, ...],
@@ -151,18 +118,18 @@ def _metrics_query(
     *,
     multi: bool,
 ) -> MetricQuery:
-    params, limits = reading.params, reading.limits
-    filters = reading.filters(params.get("filters"))
+    params, limits = parsing.params, parsing.limits
+    filters = parsing.filters(params.get("filters"))
     if groups and any(map(is_geo, filters)):
         raise InvalidQuery("The operator 'within' cannot be used together with 'group_by'.", FILTER_CODE)
     frame, zone, interval = params.get("timeframe"), params.get("timezone"), params.get("interval")
-    span = reading.span(frame, zone)
+    span = parsing.span(frame, zone)
     buckets = None
     if interval is not None and interval != "":
         if frame is None:
             raise missing("timeframe", because="interval")
         zone = timeframe.bucket_zone(frame, zone)
-        week = reading.preferences.week_start
+        week = parsing.preferences.week_start
         buckets = timeframe.buckets(span, interval, zone, limits.intervals_max, week)
     order = parse_order(params.get("order_by"), groups, labels)
     return MetricQuery(
@@ -179,20 +146,20 @@ def _metrics_query(
     )
 
 
-def _labelled_metrics(reading: _Reading, groups: Sequence[Group]) -> tuple[Metric, ...]:
-    analyses = structured("analyses", reading.params.get("analyses"))
+def _labelled_metrics(parsing: Parsing, groups: Sequence[Group]) -> tuple[Metric, ...]:
+    analyses = structured("analyses", parsing.params.get("analyses"))
     if analyses is None:
         raise missing("analyses")
     if not isinstance(analyses, Mapping) or not analyses:
         raise wrong("analyses", "an object of at least one label and its analysis", analyses)
-    if len(analyses) > reading.limits.analyses_max:
-        raise QueryLimitExceeded(f"'analyses' may have at most {reading.limits.analyses_max} entries.")
+    if len(analyses) > parsing.limits.analyses_max:
+        raise QueryLimitExceeded(f"'analyses' may have at most {parsing.limits.analyses_max} entries.")
     paths = {group.path for group in groups}
-    return tuple(_labelled_metric(reading, label, entry, paths) for label, entry in analyses.items())
+    return tuple(_labelled_metric(parsing, label, entry, paths) for label, entry in analyses.items())
 
 
-def _labelled_metric(reading: _Reading, label: Any, entry: Any, paths: set[str]) -> Metric:
-    label = text("analyses", label, reading.limits.name_length_max)
+def _labelled_metric(parsing: Parsing, label: Any, entry: Any, paths: set[str]) -> Metric:
+    label = text("analyses", label, parsing.limits.name_length_max)
     if label == RESULT or label in paths:
         raise wrong("analyses", "an object whose labels are not 'result' and no property of group_by", label)
     where = f"analyses.{label}"
@@ -206,27 +173,27 @@ def _labelled_metric(reading: _Reading, label: Any, entry: Any, paths: set[str])
         hint = meant(analysis_meant(name, _METRICS))
         raise wrong(f"{where}.analysis_type", f"one of {', '.join(_METRICS)}", name, hint=hint)
     # Timeframe and filters belong to the whole query; ignoring them here would answer a different query.
-    if entry.get("timeframe") is not None and reading.params.get("timeframe") is None:
+    if entry.get("timeframe") is not None and parsing.params.get("timeframe") is None:
         raise missing("timeframe", because=f"{where}.timeframe")
     if entry.get("filters"):
         raise InvalidQuery(f"'{where}' cannot have filters of its own: they belong to the whole query.")
-    return _metric(analysis, entry, reading, label, f"{where}.")
+    return _metric(analysis, entry, parsing, label, f"{where}.")
 
 
 def _metric(
     analysis: Analysis,
     params: Mapping[str, Any],
-    reading: _Reading,
+    parsing: Parsing,
     label: str | None = None,
     where: str = "",
 ) -> Metric:
-    shown = decimals(params.get("round"), reading.preferences.decimals, f"{where}round")
+    shown = decimals(params.get("round"), parsing.preferences.decimals, f"{where}round")
     if analysis is Analysis.COUNT:
         return Metric(analysis, label=label)
     target = params.get("target_property")
     if target is None or target == "":
         raise missing(f"{where}target_property")
-    target = text(f"{where}target_property", target, reading.limits.name_length_max)
+    target = text(f"{where}target_property", target, parsing.limits.name_length_max)
     percentile = None
     if analysis is Analysis.PERCENTILE:
         percentile = _percentile(params.get("percentile"), f"{where}percentile")
@@ -242,9 +209,9 @@ def _percentile(value: Any, name: str) -> float:
     return percentile
 
 
-def _extraction(reading: _Reading) -> ExtractionQuery:
-    params = reading.params
-    collection = reading.collection()
+def _extraction(parsing: Parsing) -> ExtractionQuery:
+    params = parsing.params
+    collection = parsing.collection()
     for name in ("email", "email_address"):
         if params.get(name):
             raise InvalidQuery(
@@ -253,10 +220,10 @@ def _extraction(reading: _Reading) -> ExtractionQuery:
             )
     return ExtractionQuery(
         collection=collection,
-        span=reading.span(params.get("timeframe"), params.get("timezone")),
-        filters=reading.filters(params.get("filters")),
-        latest=_latest(params, reading.limits),
-        properties=_property_names(params.get("property_names"), reading.limits),
+        span=parsing.span(params.get("timeframe"), params.get("timezone")),
+        filters=parsing.filters(params.get("filters")),
+        latest=_latest(params, parsing.limits),
+        properties=_property_names(params.get("property_names"), parsing.limits),
     )
 
 
@@ -280,69 +247,3 @@ def _property_names(value: Any, limits: Limits) -> tuple[str, ...] | None:
     if len(names) > limits.property_names_max:
         raise QueryLimitExceeded(f"'property_names' may have at most {limits.property_names_max} entries.")
     return tuple(dict.fromkeys(text("property_names", name, limits.name_length_max) for name in names))
-
-
-def _funnel(reading: _Reading) -> FunnelQuery:
-    steps = structured("steps", reading.params.get("steps"))
-    if steps is None:
-        raise missing("steps")
-    if not isinstance(steps, list) or not steps:
-        raise wrong("steps", "a list of at least one step", steps)
-    if len(steps) > reading.limits.steps_max:
-        raise QueryLimitExceeded(f"A funnel may have at most {reading.limits.steps_max} steps.")
-    parsed = tuple(_step(reading, step, f"steps[{index}].") for index, step in enumerate(steps))
-    for name in ("inverted", "optional"):
-        if getattr(parsed[0], name):
-            raise InvalidQuery(f"The first step of a funnel cannot be {name}.")
-    return FunnelQuery(parsed)
-
-
-def _step(reading: _Reading, step: Any, where: str) -> Step:
-    if not isinstance(step, Mapping):
-        raise wrong(where[:-1], "an object with event_collection and actor_property", step)
-    collection = required_text(step, "event_collection", reading.limits.name_length_max, where)
-    actor = _actor(step.get("actor_property"), where, reading.limits)
-    frame = _own_or_root(reading, step, "timeframe")
-    zone = _own_or_root(reading, step, "timezone")
-    week = week_start(step.get("week_start"), reading.preferences.week_start, f"{where}week_start")
-    span = timeframe.resolve(frame, zone, reading.now_us, week)
-    filters = structured("filters", _own_or_root(reading, step, "filters"))
-    if is_deeper([filters, frame], ECHO_DEPTH_MAX):
-        raise QueryLimitExceeded(f"'{where[:-1]}' is nested more than {ECHO_DEPTH_MAX} levels deep.")
-    inverted, optional, with_actors = (
-        flag(step, name, False, where) for name in ("inverted", "optional", "with_actors")
-    )
-    return Step(
-        collection=collection,
-        actor=actor,
-        span=span,
-        filters=reading.filters(filters, f"{where}filters"),
-        inverted=inverted,
-        optional=optional,
-        with_actors=with_actors,
-        echo={
-            "with_actors": with_actors,
-            "actor_property": step["actor_property"],
-            "filters": [] if filters is None else filters,
-            "timeframe": structured("timeframe", frame),
-            "timezone": structured("timezone", zone),
-            "event_collection": collection,
-            "optional": optional,
-            "inverted": inverted,
-            **({"week_start": week.value} if step.get("week_start") else {}),
-        },
-    )
-
-
-def _own_or_root(reading: _Reading, step: Mapping[str, Any], name: str) -> Any:
-    """The step's own value, or the funnel's where the step has none or an empty list."""
-    own = step.get(name)
-    return reading.params.get(name) if own is None or own == [] else own
-
-
-def _actor(value: Any, where: str, limits: Limits) -> str:
-    if value is None or value == "" or value == []:
-        raise missing(f"{where}actor_property")
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    return text(f"{where}actor_property", value, limits.name_length_max)

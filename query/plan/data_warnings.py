@@ -16,10 +16,10 @@ from typing import Any
 from query.language.nodes import (
     Analysis,
     AnyOf,
+    BehaviourQuery,
     Condition,
     ExtractionQuery,
     Filter,
-    FunnelQuery,
     MetricQuery,
     Operator,
     Query,
@@ -138,7 +138,7 @@ def is_sound(query: MetricQuery, seen: VisibleProperties) -> bool:
 
 
 def has_timeframe(query: Query) -> bool:
-    parts = query.steps if isinstance(query, FunnelQuery) else (query,)
+    parts = query.selections if isinstance(query, BehaviourQuery) else (query,)
     return any(part.span != Span() for part in parts)
 
 
@@ -167,7 +167,7 @@ def without_effect(analysis: str, parameters: Iterable[Parameter]) -> list[DataW
 
 def collections_of(query: Query) -> list[str]:
     """The distinct collections that a query names."""
-    parts = query.steps if isinstance(query, FunnelQuery) else (query,)
+    parts = query.selections if isinstance(query, BehaviourQuery) else (query,)
     return list(dict.fromkeys(part.collection for part in parts))
 
 
@@ -205,15 +205,14 @@ def _warnings(query: Query, names: _Names) -> Iterator[DataWarning]:
                 if not seen.knows(path):
                     yield _unknown(path, seen, "property_names")
             yield from _of_filters(query.filters, seen, "filters")
-        case FunnelQuery():
-            for index, step in enumerate(query.steps):
-                where = f"steps[{index}]"
-                seen = names.collection(step.collection, f"{where}.event_collection")
+        case BehaviourQuery():
+            for one in query.selections:
+                seen = names.collection(one.collection, f"{one.where}event_collection")
                 if isinstance(seen, DataWarning):
                     yield seen
                     continue
-                yield from _of_value(step.actor, seen, f"{where}.actor_property")
-                yield from _of_filters(step.filters, seen, f"{where}.filters")
+                yield from _of_value(one.actor, seen, f"{one.where}actor_property")
+                yield from _of_filters(one.filters, seen, f"{one.where}filters")
 
 
 def _of_metrics(query: MetricQuery, seen: VisibleProperties) -> Iterator[DataWarning]:

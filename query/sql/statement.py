@@ -48,6 +48,7 @@ class Note(StrEnum):
     MASKS = "how many actors did the same steps"
     ACTORS = "the steps that each actor did, of those who did the first"
     STEPS = "the steps that each event counts for"
+    EVENTS = "the events that count for a step, their actors and times"
     NEWEST = "the newest events"
     TIMES = "the times of the newest events"
     SLICES = "where each slice of the newest events begins"

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from query.language.nodes import Order, Span
+from query.language.nodes import Order
 from query.plan.aggregates import MetricPlan
 from query.plan.columns import TIMESTAMP_COLUMN, Column, ColumnKind
 from query.plan.exact_sums import EXACT_DOUBLES, error_factors
-from query.plan.keys import GroupKey, KeyPart
 from query.plan.plan import MetricsPlan
-from query.plan.predicates import Predicate
 from query.plan.scans import Scan
 from query.sql.aggregates import aggregate
-from query.sql.conditions import condition
 from query.sql.intervals import bucket_index, bucketed, counts_us, runs_of, whole_index
-from query.sql.keys import PART_TYPES, key_parts, unnested
-from query.sql.reading import filtered, in_span
-from query.sql.statement import TYPES, Note, Statement, bound, col, joined, name, noted, sql, whole
+from query.sql.keys import key_parts, unnested
+from query.sql.reading import filtered
+from query.sql.statement import TYPES, Note, Statement, bound, col, joined, noted, sql, whole
 
 
 def extents(paths: Sequence[str], column: Column) -> Statement:
@@ -148,52 +145,6 @@ def _order_terms(order: Order, positions: list[int]) -> Iterator[str]:
 
 def _direction(order: Order) -> str:
     return "DESC" if order.descending else "ASC"
-
-
-def funnel(branches: Sequence[Statement], parts: Sequence[str], actors_max: int | None) -> Statement:
-    """The actors of a funnel who are in its first step, bit 0.
-
-    Rows are (actor parts, mask), at most ``actors_max`` + 1 of them, where ``actors_max`` is given; otherwise
-    (mask, number of actors). Each branch selects ``parts``, in order, and the mask of one row.
-    """
-    names = joined(", ", (name(f"${part}") for part in parts))
-    has_actor = joined(" OR ", (sql("{} IS NOT NULL", name(f"${part}")) for part in parts))
-    per_actor = sql(
-        'SELECT {}, bit_or("$mask") AS "$mask" FROM ({})'
-        '\nWHERE {} GROUP BY {} HAVING bit_or("$mask") & 1 = 1',
-        names,
-        joined("\nUNION ALL", branches),
-        has_actor,
-        names,
-    )
-    actors = noted(Note.ACTORS, per_actor)
-    if actors_max is not None:
-        return sql("{} LIMIT {}", actors, whole(actors_max + 1))
-    return noted(Note.MASKS, sql('SELECT "$mask", count(*) FROM ({})\nGROUP BY 1', actors))
-
-
-def funnel_branch(
-    scan: Scan, key: GroupKey, parts: Sequence[KeyPart], steps: Sequence[tuple[int, Predicate, Span]]
-) -> Statement:
-    """The rows of one scan with the actor's parts and the mask of the steps that each row satisfies.
-
-    ``steps``: the step's bit, its condition, and its span where that is narrower than the scan's.
-    """
-    expressions = dict(zip(key.parts, key_parts(key, 0), strict=True))
-    actor = [
-        sql(
-            "{} AS {}",
-            expressions.get(part, Statement(f"CAST(NULL AS {PART_TYPES[part]})")),
-            name(f"${part}"),
-        )
-        for part in parts
-    ]
-    bits = [
-        sql("(CASE WHEN {} AND {} THEN {} ELSE 0 END)", condition(test), in_span(span), whole(1 << bit))
-        for bit, test, span in steps
-    ]
-    mask = sql('CAST(({}) AS BIGINT) AS "$mask"', joined(" | ", bits))
-    return noted(Note.STEPS, sql("SELECT {}{}", joined(", ", [*actor, mask]), unnested(scan, (key,))))
 
 
 def values(scan: Scan, column: Column) -> Statement:

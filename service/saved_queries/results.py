@@ -35,7 +35,8 @@ from query.answers.freshness import (
 from query.answers.pipeline import Answer, answer
 from query.engine.engine import CancelToken, Deadline, Engine
 from query.errors import DataDamaged, QueryCancelled, QueryError
-from query.language.nodes import Filter, FunnelQuery, ParsedQuery
+from query.language.analyses.behaviour_nodes import FunnelQuery
+from query.language.nodes import Filter, ParsedQuery
 from query.language.parse import parse
 from query.language.preferences import KEEN, ROUND, WEEK_START, Preferences
 from query.limits import Limits
@@ -332,7 +333,7 @@ def _without_filters(request: ParsedQuery) -> ParsedQuery:
     if not isinstance(request.query, FunnelQuery):
         return request
     steps = (replace(step, echo={**step.echo, "filters": []}) for step in request.query.steps)
-    return replace(request, query=FunnelQuery(tuple(steps)))
+    return replace(request, query=replace(request.query, steps=tuple(steps)))
 
 
 def _covers_text(covered: Covered, preferences: Preferences) -> str:

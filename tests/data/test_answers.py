@@ -29,10 +29,20 @@ SINGLE_EVENTS = 500
 
 
 def questions() -> list[dict[str, Any]]:
-    """Every question that Keen's own analyses answer."""
+    """Every question but those of retention, and ordered funnels."""
     sets = json.loads((DATA / "answers.json").read_bytes())["datasets"]
     asked = [question for each in sets for question in each["questions"]]
-    return [question for question in asked if question["query"]["analysis"] != "retention"]
+    asked = [question for question in asked if question["query"]["analysis"] != "retention"]
+    return [*asked, *(ordered for question in asked for ordered in ordered_funnels(question))]
+
+
+def ordered_funnels(question: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The same funnel where each step must come later than the one before, or at the same time as well."""
+    for name, equal_times in (("ordered_strict", "apart"), ("ordered_allow_equal", "in_order")):
+        if name in question["expected"]:
+            query = {**question["query"], "order": "ordered", "equal_times": equal_times}
+            expected = {"result": question["expected"][name]}
+            yield {"id": f"{question['id']}, {name}", "query": query, "expected": expected}
 
 
 def lines(name: str) -> list[bytes]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from query.answers.behaviour.actor_events import statement_of as events_statement
+from query.answers.behaviour.funnel import plan_funnel
+from query.answers.behaviour.selections import plan_selections
 from query.answers.extraction import plan_extraction
-from query.answers.funnel import plan_funnel
 from query.answers.pipeline import must_run, rows_max
-from query.language.nodes import ExtractionQuery, Filter, FunnelQuery, MetricQuery, ParsedQuery
+from query.language.analyses.behaviour_nodes import FunnelOrder, FunnelQuery
+from query.language.nodes import BehaviourQuery, ExtractionQuery, Filter, MetricQuery, ParsedQuery
 from query.limits import Limits
 from query.plan.plan import plan_metrics
 from query.plan.views import SourceOf, Views
@@ -25,8 +28,11 @@ def statement_of(
         case MetricQuery() as query:
             plan = plan_metrics(query, views, rows_max(query, limits))
             return statements.metrics(plan) if must_run(plan) else None
-        case FunnelQuery() as query:
+        case FunnelQuery(order=FunnelOrder.ANY) as query:
             return plan_funnel(query, views, limits.funnel_actors_max).statement
+        case BehaviourQuery() as query:
+            scans = plan_selections(query.selections, views, timed=True)
+            return events_statement(scans) if scans.live else None
         case ExtractionQuery() as query:
             rows = plan_extraction(query, views, limits)
             return None if rows.scan.empty else rows.statement(rows.scan)

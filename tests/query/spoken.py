@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from query.language.analyses.behaviour_nodes import FunnelQuery, Step
 from query.language.nodes import (
     AnyOf,
     Circle,
     ExtractionQuery,
     Filter,
-    FunnelQuery,
     Group,
     Metric,
     MetricQuery,
     Row,
     Span,
-    Step,
     ValueRange,
 )
 from storage.instants import format_instant

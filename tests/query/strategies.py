@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from query.language.analyses.behaviour_nodes import EqualTimes, FunnelOrder, FunnelQuery, Step
 from query.language.nodes import (
     Analysis,
     AnyOf,
@@ -14,7 +15,6 @@ from query.language.nodes import (
     Condition,
     ExtractionQuery,
     Filter,
-    FunnelQuery,
     Group,
     Metric,
     MetricQuery,
@@ -22,7 +22,6 @@ from query.language.nodes import (
     Order,
     Row,
     Span,
-    Step,
     ValueRange,
 )
 from storage.instants import format_instant
@@ -219,7 +218,11 @@ def funnels(draw: st.DrawFn) -> FunnelQuery:
                 echo={"event_collection": "c", "position": position},
             )
         )
-    return FunnelQuery(tuple(steps))
+    order = draw(st.sampled_from(FunnelOrder))
+    if order is FunnelOrder.ANY:
+        return FunnelQuery(tuple(steps))
+    window = draw(st.none() | st.integers(0, 6).map(lambda hours: hours * HOUR_US))
+    return FunnelQuery(tuple(steps), order, window, draw(st.sampled_from(EqualTimes)))
 
 
 @st.composite

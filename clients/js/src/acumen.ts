@@ -10,8 +10,8 @@ import {
   answerOf,
   type Answer,
   type Arranged,
-  type Common,
   type Extraction,
+  type Followed,
   type FunnelAnswer,
   type Multi,
   type MultiResult,
@@ -183,7 +183,7 @@ export class Acumen {
   }
   async funnel(
     steps: readonly Step[],
-    parameters: Common = {},
+    parameters: Followed = {},
     options?: CallOptions,
   ): Promise<FunnelAnswer> {
     const answer = await this.query<number[]>("funnel", { ...parameters, steps }, options);

@@ -102,6 +102,14 @@ export interface Extraction extends Common {
   property_names?: string | readonly string[];
 }
 
+/** Parameters of funnels: whether their steps follow each other in time. */
+export interface Followed extends Common {
+  order?: "any" | "ordered" | "strict";
+  /** With an order: the longest time from the first step to the last one, as `7_days`. */
+  window?: string;
+  equal_times?: "in_order" | "apart";
+}
+
 export interface Step {
   event_collection: string;
   actor_property: string;

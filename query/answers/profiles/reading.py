@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from query.answers.pipeline import Answer, Runner, answered, note_damage
+from query.answers.pipeline import Answer, answered, note_damage
 from query.answers.profiles.found import (
     ColumnProfile,
     Json,
@@ -17,6 +17,7 @@ from query.answers.profiles.found import (
 from query.answers.results import fold_metric
 from query.answers.values import Row
 from query.engine.engine import Deadline, Engine
+from query.engine.runner import Runner
 from query.language.nodes import Filter
 from query.limits import Limits
 from query.plan.columns import NUMERIC, TIMESTAMP_COLUMN, ColumnKind

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from query import json_encoding
 from query.answers.pipeline import answer
 from query.engine.engine import Engine
+from query.language.analyses.behaviour_nodes import FunnelQuery
 from query.language.nodes import (
     Analysis,
     Condition,
     ExtractionQuery,
     Filter,
-    FunnelQuery,
     Metric,
     MetricQuery,
     Operator,

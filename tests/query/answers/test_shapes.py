@@ -15,12 +15,12 @@ from query.answers import shape
 from query.answers.pipeline import answer
 from query.engine.engine import Engine
 from query.errors import QueryCancelled, QueryLimitExceeded, QueryTimeout
+from query.language.analyses.behaviour_nodes import FunnelQuery, Step
 from query.language.nodes import (
     Analysis,
     Buckets,
     Condition,
     ExtractionQuery,
-    FunnelQuery,
     Group,
     Metric,
     MetricQuery,
@@ -28,7 +28,6 @@ from query.language.nodes import (
     Order,
     ParsedQuery,
     Span,
-    Step,
     ValueRange,
 )
 from query.limits import Limits

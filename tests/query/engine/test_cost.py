@@ -16,13 +16,15 @@ import pytest
 
 from query import json_encoding
 from query.answers import shape
-from query.answers.funnel import funnel_body, plan_funnel
+from query.answers.behaviour.funnel import funnel_body, plan_funnel
 from query.answers.pipeline import answer
 from query.engine.engine import CancelToken, Deadline, Engine
 from query.errors import QueryCancelled, QueryLimitExceeded, QueryTimeout
-from query.language.nodes import Analysis, FunnelQuery, Group, Metric, MetricQuery
+from query.language.analyses.behaviour_nodes import FunnelQuery
+from query.language.analyses.funnel import ECHO_DEPTH_MAX
+from query.language.nodes import Analysis, Group, Metric, MetricQuery
 from query.language.parameter_table import MAX_AGE_SECONDS_MAX
-from query.language.parse import ECHO_DEPTH_MAX, parse
+from query.language.parse import parse
 from query.limits import Limits
 from query.plan.plan import plan_metrics
 from query.plan.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from query.errors import InvalidQuery, QueryError, QueryLimitExceeded
+from query.language.analyses.behaviour_nodes import FunnelQuery
 from query.language.nodes import (
     Analysis,
     AnyOf,
@@ -19,7 +20,6 @@ from query.language.nodes import (
     Circle,
     Condition,
     ExtractionQuery,
-    FunnelQuery,
     Group,
     Metric,
     MetricQuery,

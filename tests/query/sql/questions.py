@@ -209,6 +209,18 @@ OTHERS = {
     "extraction": asked("extraction", "files", timeframe=JANUARY),
     "extraction_of_some_properties": asked("extraction", latest=5, property_names=["user", "score"]),
     "funnel": ("funnel", {"steps": [_step("files"), _step("files", filters=[where("plan", "eq", "pro")])]}),
+    "funnel_in_order": (
+        "funnel",
+        {
+            "order": "ordered",
+            "window": "7_days",
+            "steps": [
+                _step("files", with_actors=True),
+                _step("files", filters=[where("plan", "eq", "pro")]),
+                _step("old", "plan"),
+            ],
+        },
+    ),
     "funnel_of_two_collections_with_actors": (
         "funnel",
         {

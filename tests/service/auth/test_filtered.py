@@ -19,8 +19,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from keen import scoped_keys
 
+from query.language.analyses.behaviour_nodes import FunnelQuery
 from query.language.filters import is_geo
-from query.language.nodes import Condition, Filter, FunnelQuery, MetricQuery, Operator, Span
+from query.language.nodes import Condition, Filter, MetricQuery, Operator, Span
 from storage.instants import format_instant, parse_instant
 from tests.query import reference, spoken, strategies
 from tests.query.answers.test_reference import close

@@ -73,7 +73,9 @@ arranged = st.fixed_dictionaries(
 )
 frames = st.one_of(st.sampled_from(RELATIVE), st.tuples(st.integers(1, 9), st.integers(0, 4)))
 """Relative, or so many days before and after the change."""
-questions = st.tuples(arranged, frames, st.sampled_from(["plain", "interval", "interval", "funnel"]))
+questions = st.tuples(
+    arranged, frames, st.sampled_from(["plain", "interval", "interval", "funnel", "ordered"])
+)
 events = st.fixed_dictionaries(
     {
         "hours": st.one_of(st.integers(-50, 10), st.integers(-200, 50)),
@@ -131,7 +133,9 @@ class Stream:
             start, end = local - timedelta(days=frame[0]), local + timedelta(days=frame[1])
             frame = {"start": start.isoformat(), "end": end.isoformat()}
         asked: dict[str, Any] = {"timeframe": frame, "timezone": self.zone}
-        if form == "funnel":
+        if form in ("funnel", "ordered"):
+            if form == "ordered":
+                asked |= {"order": "ordered", "window": "36_hours"}
             steps: list[dict[str, Any]] = [{**step, "event_collection": self.name} for step in STEPS]
             return {"analysis_type": "funnel", "steps": steps, **asked}
         asked |= {**given["what"], "event_collection": self.name, "filters": given["filters"]}

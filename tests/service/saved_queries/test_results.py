@@ -272,6 +272,15 @@ def test_audiences_do_not_share_results_and_filters_are_not_in_the_funnels_echo(
         assert kept.results.load(run.result) == done.result
 
 
+def test_a_funnel_in_order_stays_so_for_an_audience_with_filters(kept: Kept) -> None:
+    kept.send("c", *FIVE)
+    step = {"event_collection": "c", "actor_property": "who"}
+    query = kept.put("q", {"analysis_type": "funnel", "steps": [step, step], "order": "ordered"})
+    for audience, first in ((FilterScope(), 5), (FilterScope((Condition("n", Operator.LT, 3),)), 3)):
+        done = kept.results.compute(query, audience, NOW_US, soon())
+        assert json.loads(done.result)["result"] == [first, 0]
+
+
 def refresher_of(kept: Kept, **settings: Any) -> Refresher:
     tools = Tools(
         load(data=kept.store.folder.root, **settings),

@@ -50,6 +50,15 @@ class Arranged(Asked, total=False):
     round: int | Literal["none"] | None
 
 
+class Followed(Asked, total=False):
+    """Parameters of funnels: whether their steps follow each other in time."""
+
+    order: Literal["any", "ordered", "strict"] | None
+    window: str | None
+    """With an order: the longest time from the first step to the last one, as ``"7_days"``."""
+    equal_times: Literal["in_order", "apart"] | None
+
+
 class Extracted(Asked, total=False):
     """Parameters of extractions."""
 
@@ -153,7 +162,7 @@ def _multi_analysis(
     return _numbers("multi_analysis", event_collection, analyses=analyses, **parameters)
 
 
-def _funnel(steps: Iterable[Step | Mapping[str, Any]], **parameters: Unpack[Asked]) -> Call[FunnelResult]:
+def _funnel(steps: Iterable[Step | Mapping[str, Any]], **parameters: Unpack[Followed]) -> Call[FunnelResult]:
     """How many actors did the first step, how many of those the second, and so on."""
     given = parameters_as_json({"steps": steps, **parameters})
     return cast("Call[FunnelResult]", question("funnel", given))

@@ -584,6 +584,20 @@ class Extraction(Query):
 class Funnel(Query):
     """A question for the actors that did one thing after another."""
 
+    def ordered(
+        self,
+        *,
+        strict: bool = False,
+        window: str | None = None,
+        equal_times: Literal["in_order", "apart"] | None = None,
+    ) -> Self:
+        """Each step follows the one before in time, with ``strict`` with no other step between them.
+
+        ``window`` is the longest time from the first step to the last one, as ``"7_days"``.
+        """
+        given = {"order": "strict" if strict else "ordered", "window": window, "equal_times": equal_times}
+        return self._with(**{name: value for name, value in given.items() if value is not None})
+
 
 @dataclass(frozen=True, slots=True)
 class Step(Narrowed):

@@ -1,0 +1,38 @@
+"""Answers questions about behaviour: one function for each kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from query.answers.behaviour.funnel import funnel_body, plan_funnel
+from query.answers.behaviour.ordered_funnel import ordered_funnel
+from query.engine.runner import Runner
+from query.language.analyses.behaviour_nodes import FunnelOrder, FunnelQuery
+from query.language.nodes import BehaviourQuery
+from query.limits import Limits
+from query.plan.views import Views
+
+
+def behaviour_body(
+    query: BehaviourQuery, views: Views, runner: Runner, limits: Limits
+) -> tuple[dict[str, Any], int]:
+    """The answer's body, and the number of stored events in the timeframes of the query."""
+    match query:
+        case FunnelQuery(order=FunnelOrder.ANY):
+            return _unordered_funnel(query, views, runner, limits)
+        case FunnelQuery():
+            return ordered_funnel(query, views, runner, limits)
+        case _:
+            raise TypeError(type(query).__name__)
+
+
+def _unordered_funnel(
+    query: FunnelQuery, views: Views, runner: Runner, limits: Limits
+) -> tuple[dict[str, Any], int]:
+    plan = plan_funnel(query, views, limits.funnel_actors_max)
+    statement, scans = plan.statement, plan.scans
+    if statement is not None:
+        limits.check_rows(scans.read)
+    rows = () if statement is None else runner.rows(statement, scans.tables, reads=scans.scanned)
+    body = funnel_body(plan, rows, limits.response_bytes_max, runner.check, runner.reservation)
+    return body, scans.scanned

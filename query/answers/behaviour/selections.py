@@ -1,0 +1,105 @@
+"""Plans the scans of a question about behaviour.
+
+Each (collection, actor property) is scanned once: a row has its actor and a mask of the selections that it
+belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from query.language.nodes import Selection, Span
+from query.plan import predicates as p
+from query.plan.columns import TIMESTAMP_COLUMN
+from query.plan.keys import GroupKey, KeyPart, key_of
+from query.plan.predicates import Predicate
+from query.plan.scans import Scan, hull
+from query.plan.views import View, Views
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The selections that are evaluated by one scan."""
+
+    view: View
+    scan: Scan
+    key: GroupKey
+    tests: tuple[tuple[int, Predicate, Span], ...]
+    """Position and condition of each selection, and its span if narrower than the scan's."""
+
+
+@dataclass(frozen=True)
+class SelectionPlan:
+    """The scans that read all selections, in whose order the bits of a mask are."""
+
+    branches: tuple[Branch, ...]
+    size: int
+    """The number of selections."""
+
+    @property
+    def parts(self) -> tuple[KeyPart, ...]:
+        """The key parts that occur in any branch."""
+        return tuple(part for part in KeyPart if any(part in branch.key.parts for branch in self.branches))
+
+    @property
+    def live(self) -> list[Branch]:
+        """The branches in which a row can have an actor."""
+        return [branch for branch in self.branches if branch.key.parts and not branch.scan.empty]
+
+    def can_have(self, position: int) -> bool:
+        """Whether any row can belong to the selection."""
+        return any(at == position for branch in self.live for at, _, _ in branch.tests)
+
+    @property
+    def tables(self) -> dict[str, pa.Table]:
+        return {
+            name: table for branch in self.branches for name, table in branch.view.tables(branch.scan).items()
+        }
+
+    @property
+    def scanned(self) -> int:
+        """The stored rows in the views."""
+        return sum(branch.view.rows for branch in self.branches)
+
+    @property
+    def read(self) -> int:
+        """The stored rows that the scans read."""
+        return sum(branch.view.rows for branch in self.branches if not branch.scan.empty)
+
+
+def plan_selections(selections: Sequence[Selection], views: Views, *, timed: bool) -> SelectionPlan:
+    """``timed``: whether the times of the events are needed."""
+    positions_by_scan: dict[tuple[str, str], list[int]] = {}
+    for position, selection in enumerate(selections):
+        positions_by_scan.setdefault((selection.collection, selection.actor), []).append(position)
+    branches = tuple(
+        _branch(collection, actor, [(at, selections[at]) for at in positions], views, timed)
+        for (collection, actor), positions in positions_by_scan.items()
+    )
+    return SelectionPlan(branches, len(selections))
+
+
+def _branch(
+    collection: str, actor: str, numbered: Sequence[tuple[int, Selection]], views: Views, timed: bool
+) -> Branch:
+    spans = [selection.span for _, selection in numbered]
+    common_span = hull(spans)
+    view = views.view(collection, spans)
+    tests = [
+        (
+            position,
+            view.condition(selection.filters),
+            Span() if selection.span == common_span else selection.span,
+        )
+        for position, selection in numbered
+    ]
+    key = key_of(actor, view)
+    columns = [*key.columns, *(column for _, test, _ in tests for column in p.columns_of(test))]
+    if timed or any(span != Span() for _, _, span in tests):
+        columns.append(TIMESTAMP_COLUMN)
+    conditions = [test for _, test, _ in tests]
+    scan = view.scan(columns, p.some_of(conditions), common_span, conditions)
+    return Branch(view, scan, key, tuple(tests))

@@ -1,0 +1,241 @@
+"""The events of each actor in the order of time, as flat arrays.
+
+``numbered`` gives each actor a number, ``in_sequence`` puts the events in order. Events of one actor and one
+time are ordered by the first step that they count for, so that a later step may follow at the same time. All
+arrays have one entry for each event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+BLOCK = 1 << 18
+"""Events whose arrays are made at once: those of a block stay in the processor's cache."""
+_KEY_BITS = 63
+_PASSES_MAX = 64
+"""More parts than this are not selected one by one: one sort by several keys is faster."""
+_COUNTED_STEPS_MAX = 16
+"""Up to this many steps, the masks that occur are found by counting each possible one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActorEvents:
+    """Events in no order. ``actors``: numbers from 0; ``times``: µs; ``steps``: masks, bit 0 the first."""
+
+    actors: NDArray[np.integer]
+    times: Integers
+    steps: NDArray[np.integer]
+    count: int
+    """The number of actors."""
+
+    @property
+    def size(self) -> int:
+        return len(self.times)
+
+    def of_actors(self, kept: Flags) -> ActorEvents:
+        """The events of the actors with the flag; actors keep their numbers."""
+        rows = kept[self.actors]
+        return ActorEvents(self.actors[rows], self.times[rows], self.steps[rows], self.count)
+
+    def doing(self, step: int) -> Flags:
+        """Whether each actor has an event that counts for the step."""
+        flags = np.zeros(self.count, dtype=bool)
+        flags[self.actors[(self.steps >> step) & 1 == 1]] = True
+        return flags
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """Events by actor and time. ``steps``: a bit for each step that the event counts for, bit 0 the first."""
+
+    actors: Integers
+    times: Integers
+    steps: Integers
+    first: Integers
+    """The index of the actor's first event."""
+
+    @property
+    def size(self) -> int:
+        return len(self.times)
+
+    def counting_for(self, step: int) -> Flags:
+        """Whether each event counts for this step."""
+        flags: Flags = (self.steps >> step) & 1 == 1
+        return flags
+
+    def before_ties(self) -> Integers:
+        """The index of the last event before those of each event's time and actor."""
+        indexes = np.arange(self.size)
+        return np.maximum.accumulate(np.where(self._begins_time(), indexes, 0)) - 1
+
+    def after_ties(self) -> Integers:
+        """The index of the first event after those of each event's time and actor."""
+        ends = np.ones(self.size, dtype=bool)
+        ends[:-1] = self._begins_time()[1:]
+        indexes = np.where(ends, np.arange(self.size), self.size)
+        return np.minimum.accumulate(indexes[::-1])[::-1] + 1
+
+    def _begins_time(self) -> Flags:
+        begins = np.ones(self.size, dtype=bool)
+        begins[1:] = (self.times[1:] != self.times[:-1]) | (self.actors[1:] != self.actors[:-1])
+        return begins
+
+
+def numbered(parts: Sequence[pa.ChunkedArray]) -> tuple[NDArray[np.int32], list[pa.Array]]:
+    """A number from 0 for each distinct actor, row by row, and the distinct values of each part.
+
+    Of the parts of a row, exactly one is not null. The values of the first part have the first numbers.
+    """
+    numbers: NDArray[np.int32] | None = None
+    distinct: list[pa.Array] = []
+    first = 0
+    for part in parts:
+        # 0.0 and -0.0 are one actor; Arrow would keep them apart.
+        values = pc.add(part, 0.0) if pa.types.is_floating(part.type) else part
+        encoded = values.dictionary_encode().combine_chunks()
+        whole = not encoded.null_count
+        indices = encoded.indices if whole else encoded.indices.fill_null(-1)
+        found = indices.to_numpy(zero_copy_only=False)
+        distinct.append(encoded.dictionary)
+        numbers = found if numbers is None else np.where(found >= 0, found + np.int32(first), numbers)
+        first += len(encoded.dictionary)
+    assert numbers is not None
+    return numbers, distinct
+
+
+def in_sequence(events: ActorEvents, step_count: int, block: int = BLOCK) -> Iterator[Sequences]:
+    """The events in order, about ``block`` of them at a time, those of an actor always together.
+
+    Only a key of eight bytes is made for all events at once; what is computed from them has the size of a
+    block. One sort of whole numbers is many times faster than a sort by three keys, so that actor, time and
+    mask are packed into one where they fit, or where those of a part of the actors fit.
+    """
+    if not events.size:
+        return
+    packing = _packing(events, step_count)
+    free = _KEY_BITS - packing.bits
+    actor_bits = _bits_of(events.count - 1)
+    if actor_bits <= free:
+        yield from packing.sequences(events.actors, events.times, events.steps, block)
+    elif free > 0 and 1 << (actor_bits - free) <= _PASSES_MAX:
+        for part in range((events.count - 1 >> free) + 1):
+            rows = np.flatnonzero(events.actors >> free == part)
+            if len(rows):
+                yield from packing.sequences(
+                    events.actors[rows], events.times[rows], events.steps[rows], block, part << free
+                )
+    else:
+        ranks = packing.rank_of(events.steps)
+        order = np.lexsort((ranks, events.times, events.actors))
+        actors = events.actors[order]
+        for start, end in _blocks(actors, block):
+            rows = order[start:end]
+            yield _sequences(
+                events.actors[rows].astype(np.int64), events.times[rows], events.steps[rows].astype(np.int64)
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Packing:
+    """How the time and the mask of an event become the lower bits of a key."""
+
+    least: int
+    unit: int
+    """µs: all times are a multiple of it after ``least``."""
+    time_bits: int
+    masks: Integers
+    """The masks that occur, those of the first step first."""
+
+    @property
+    def mask_bits(self) -> int:
+        return _bits_of(len(self.masks) - 1)
+
+    @property
+    def bits(self) -> int:
+        return self.time_bits + self.mask_bits
+
+    def rank_of(self, steps: NDArray[np.integer]) -> Integers:
+        """The position of each mask in ``masks``."""
+        if self.masks.max() < 1 << _COUNTED_STEPS_MAX:
+            ranks = np.zeros(int(self.masks.max()) + 1, dtype=np.int64)
+            ranks[self.masks] = np.arange(len(self.masks))
+            return np.take(ranks, steps)
+        order = np.argsort(self.masks)
+        return np.take(order, np.searchsorted(self.masks[order], steps))
+
+    def sequences(
+        self,
+        actors: NDArray[np.integer],
+        times: Integers,
+        steps: NDArray[np.integer],
+        block: int,
+        first_actor: int = 0,
+    ) -> Iterator[Sequences]:
+        key = (actors - first_actor).astype(np.int64)
+        key <<= self.time_bits
+        key |= (times - self.least) // self.unit if self.unit > 1 else times - self.least
+        key <<= self.mask_bits
+        key |= self.rank_of(steps)
+        key.sort()
+        for start, end in _blocks(key >> self.bits, block):
+            part = key[start:end]
+            shifted = part >> self.mask_bits
+            own = shifted & ((1 << self.time_bits) - 1)
+            yield _sequences(
+                (shifted >> self.time_bits) + first_actor,
+                own * self.unit + self.least,
+                self.masks[part & ((1 << self.mask_bits) - 1)],
+            )
+
+
+def _packing(events: ActorEvents, step_count: int) -> _Packing:
+    least, most = int(events.times.min()), int(events.times.max())
+    if step_count <= _COUNTED_STEPS_MAX:
+        masks = np.flatnonzero(np.bincount(events.steps, minlength=1))
+    else:
+        masks = np.unique(events.steps)
+    ranks = sorted(masks.tolist(), key=lambda mask: [not mask >> step & 1 for step in range(step_count)])
+    packing = _Packing(least, 1, _bits_of(most - least), np.array(ranks, dtype=np.int64))
+    if packing.bits + _bits_of(events.count - 1) <= _KEY_BITS:
+        return packing
+    # Most senders give whole milliseconds or seconds: their keys need fewer bits.
+    unit = next(unit for unit in (1_000_000, 1_000, 1) if _are_multiples(events.times, least, unit))
+    return replace(packing, unit=unit, time_bits=_bits_of((most - least) // unit))
+
+
+def _bits_of(greatest: int) -> int:
+    return max(1, greatest.bit_length())
+
+
+def _are_multiples(times: Integers, least: int, unit: int) -> bool:
+    """Whether all times are a multiple of ``unit`` after ``least``."""
+    sample = times[:: max(1, len(times) // 64)]
+    if unit > 1 and ((sample - least) % unit).any():
+        return False
+    return unit == 1 or not ((times - least) % unit).any()
+
+
+def _blocks(actors: NDArray[np.integer], block: int) -> Iterator[tuple[int, int]]:
+    """Where the blocks begin and end, each with all events of its actors."""
+    start = 0
+    while start < len(actors):
+        end = min(start + block, len(actors))
+        if end < len(actors):
+            end = int(np.searchsorted(actors, actors[end - 1], side="right"))
+        yield start, end
+        start = end
+
+
+def _sequences(actors: Integers, times: Integers, steps: Integers) -> Sequences:
+    begins = np.ones(len(actors), dtype=bool)
+    begins[1:] = actors[1:] != actors[:-1]
+    first = np.maximum.accumulate(np.where(begins, np.arange(len(actors)), 0))
+    return Sequences(actors, times, steps, first)

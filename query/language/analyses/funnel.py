@@ -1,0 +1,87 @@
+"""Parses funnels: their steps, and the order of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from query.errors import InvalidQuery, QueryLimitExceeded
+from query.language import timeframe
+from query.language.analyses.behaviour_nodes import EqualTimes, FunnelOrder, FunnelQuery, Step
+from query.language.analyses.parsing import Parsing, choice, length
+from query.language.fields import flag, is_deeper, missing, structured, wrong
+from query.language.preferences import week_start
+
+ECHO_DEPTH_MAX = 300
+"""Levels of nesting in a funnel's step, which the answer repeats; the deepest filters have fewer."""
+
+
+def parse_funnel(parsing: Parsing) -> FunnelQuery:
+    steps = structured("steps", parsing.params.get("steps"))
+    if steps is None:
+        raise missing("steps")
+    if not isinstance(steps, list) or not steps:
+        raise wrong("steps", "a list of at least one step", steps)
+    if len(steps) > parsing.limits.steps_max:
+        raise QueryLimitExceeded(f"A funnel may have at most {parsing.limits.steps_max} steps.")
+    parsed = tuple(_step(parsing, step, f"steps[{index}].") for index, step in enumerate(steps))
+    for name in ("inverted", "optional"):
+        if getattr(parsed[0], name):
+            raise InvalidQuery(f"The first step of a funnel cannot be {name}.")
+    return _ordered(parsing, FunnelQuery(parsed))
+
+
+def _ordered(parsing: Parsing, funnel: FunnelQuery) -> FunnelQuery:
+    """The funnel with the order of its steps."""
+    params = parsing.params
+    order = choice(FunnelOrder, "order", params.get("order")) or FunnelOrder.ANY
+    if order is FunnelOrder.ANY:
+        for name in ("window", "equal_times"):
+            if params.get(name):
+                raise InvalidQuery(
+                    f"'{name}' needs an 'order': without one, the steps of a funnel may come at any time. "
+                    "Send order: 'ordered' as well."
+                )
+        return funnel
+    equal_times = choice(EqualTimes, "equal_times", params.get("equal_times")) or EqualTimes.IN_ORDER
+    window = length("window", params.get("window"))
+    return replace(funnel, order=order, window=window, equal_times=equal_times)
+
+
+def _step(parsing: Parsing, step: Any, where: str) -> Step:
+    if not isinstance(step, Mapping):
+        raise wrong(where[:-1], "an object with event_collection and actor_property", step)
+    collection = parsing.collection(step, where)
+    actor = parsing.actor(step, where)
+    frame = parsing.own_or_root(step, "timeframe")
+    zone = parsing.own_or_root(step, "timezone")
+    week = week_start(step.get("week_start"), parsing.preferences.week_start, f"{where}week_start")
+    span = timeframe.resolve(frame, zone, parsing.now_us, week)
+    filters = structured("filters", parsing.own_or_root(step, "filters"))
+    if is_deeper([filters, frame], ECHO_DEPTH_MAX):
+        raise QueryLimitExceeded(f"'{where[:-1]}' is nested more than {ECHO_DEPTH_MAX} levels deep.")
+    inverted, optional, with_actors = (
+        flag(step, name, False, where) for name in ("inverted", "optional", "with_actors")
+    )
+    return Step(
+        collection=collection,
+        actor=actor,
+        span=span,
+        filters=parsing.filters(filters, f"{where}filters"),
+        where=where,
+        inverted=inverted,
+        optional=optional,
+        with_actors=with_actors,
+        echo={
+            "with_actors": with_actors,
+            "actor_property": step["actor_property"],
+            "filters": [] if filters is None else filters,
+            "timeframe": structured("timeframe", frame),
+            "timezone": structured("timezone", zone),
+            "event_collection": collection,
+            "optional": optional,
+            "inverted": inverted,
+            **({"week_start": week.value} if step.get("week_start") else {}),
+        },
+    )
