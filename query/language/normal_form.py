@@ -17,7 +17,7 @@ ANALYSIS = "analysis_type"
 _ARRANGED = ("group_by", "interval", "order_by", "limit", "zero_fill")
 _PREFERENCES = ("round", "week_start")
 """Stored only where given: without them the project's preferences apply."""
-_ORDER = ("order", "window", "equal_times")
+_ORDER = ("actor_property", "order", "window", "equal_times")
 """Stored only where given, as Keen's funnels have none of them."""
 _STEP_FLAGS = ("inverted", "optional", "with_actors")
 
@@ -84,7 +84,7 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
     """A step's own parameters; those that it lacks are still taken from the funnel."""
     return {
         "event_collection": step["event_collection"],
-        "actor_property": step["actor_property"],
+        "actor_property": _given(step, "actor_property"),
         **_where(step),
         **{name: flag(step, name, False) for name in _STEP_FLAGS},
         **_preferred(step),

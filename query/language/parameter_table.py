@@ -26,6 +26,8 @@ MULTI_ANALYSIS = "multi_analysis"
 ANALYSIS_NAMES = (*(analysis.value for analysis in Analysis), EXTRACTION, FUNNEL, MULTI_ANALYSIS)
 """In the order of the documentation."""
 ANALYSES = frozenset(ANALYSIS_NAMES)
+BEHAVIOURS = frozenset({FUNNEL})
+"""The analyses of what actors do."""
 METRICS = frozenset(analysis.value for analysis in Analysis)
 """The analyses that a multi-analysis may contain."""
 ARRANGED = METRICS | {MULTI_ANALYSIS}
@@ -107,6 +109,8 @@ _INTERVAL: Json = {
 }
 TIMEZONE: Json = {"anyOf": [_TEXT, {"type": "integer"}]}
 WEEK_START: Json = {"type": "string", "enum": [day.value for day in WeekStart]}
+ACTOR: Json = {**_NAME}
+"""A path. A list of one is accepted too, as Keen's answers had it."""
 ROUND: Json = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": DECIMALS_MAX}, {"const": UNROUNDED}]}
 
 SPAN = record({"start": _TEXT, "end": _TEXT})
@@ -154,7 +158,7 @@ MEMBER = record(
 STEP = record(
     {
         "event_collection": {**_NAME, "description": "Whose events."},
-        "actor_property": {**_NAME, "description": "What identifies an actor, as a dotted path."},
+        "actor_property": {**ACTOR, "description": "What identifies an actor, as a dotted path."},
         "timeframe": ref("Timeframe"),
         "timezone": TIMEZONE,
         "week_start": WEEK_START,
@@ -167,7 +171,6 @@ STEP = record(
         "with_actors": {**_BOOLEAN, "description": "The answer names this step's actors."},
     },
     "event_collection",
-    "actor_property",
 )
 SCHEMAS: Mapping[str, Json] = {
     "Timeframe": {"anyOf": [_RELATIVE, SPAN]},
@@ -246,6 +249,14 @@ TABLE = (
         "`apart`: they do not.",
         _OF_FUNNELS,
         default=EqualTimes.IN_ORDER.value,
+        ours=True,
+    ),
+    Parameter(
+        "actor_property",
+        ACTOR,
+        "What identifies an actor, as a dotted path: `user.id`; if absent, the project's preference.",
+        BEHAVIOURS,
+        Spelling.EITHER,
         ours=True,
     ),
     Parameter(

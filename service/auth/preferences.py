@@ -9,7 +9,7 @@ from typing import Any
 
 from query.errors import InvalidQuery
 from query.language.fields import wrong
-from query.language.preferences import KEEN, ROUND, WEEK_START
+from query.language.preferences import KEEN, NAMES
 from query.language.suggestions import nearest
 from service.errors import InvalidParameter
 from service.limits.quotas import PROJECT_NAMES, read_quotas
@@ -22,7 +22,7 @@ QUOTAS = "quotas"
 """How much the project may send, query and store."""
 SWITCHES = (SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS)
 
-KNOWN = (*SWITCHES, QUOTAS, ROUND, WEEK_START)
+KNOWN = (*SWITCHES, QUOTAS, *NAMES)
 
 
 def is_on(preferences: Mapping[str, Any], switch: str) -> bool:

@@ -38,7 +38,7 @@ from query.errors import DataDamaged, QueryCancelled, QueryError
 from query.language.analyses.behaviour_nodes import FunnelQuery
 from query.language.nodes import Filter, ParsedQuery
 from query.language.parse import parse
-from query.language.preferences import KEEN, ROUND, WEEK_START, Preferences
+from query.language.preferences import ACTOR, KEEN, ROUND, WEEK_START, Preferences
 from query.limits import Limits
 from service.errors import ServiceUnavailable
 from service.queries.project_preferences import ProjectPreferences
@@ -340,7 +340,9 @@ def _covers_text(covered: Covered, preferences: Preferences) -> str:
     collections: dict[str, Any] = {
         name: [one.collection_id, one.erase_version] for name, one in covered.erasures.items()
     }
-    preferred = {ROUND: preferences.decimals, WEEK_START: preferences.week_start}
+    preferred: dict[str, Any] = {ROUND: preferences.decimals, WEEK_START: preferences.week_start}
+    if preferences.actor is not None:
+        preferred[ACTOR] = preferences.actor
     covers = {"collections": collections, "counts": covered.counts, "preferences": preferred}
     return json.dumps(covers, separators=(",", ":"))
 

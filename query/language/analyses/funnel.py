@@ -53,7 +53,7 @@ def _step(parsing: Parsing, step: Any, where: str) -> Step:
     if not isinstance(step, Mapping):
         raise wrong(where[:-1], "an object with event_collection and actor_property", step)
     collection = parsing.collection(step, where)
-    actor = parsing.actor(step, where)
+    actor, own = parsing.actor(step, where), step.get("actor_property")
     frame = parsing.own_or_root(step, "timeframe")
     zone = parsing.own_or_root(step, "timezone")
     week = week_start(step.get("week_start"), parsing.preferences.week_start, f"{where}week_start")
@@ -75,7 +75,7 @@ def _step(parsing: Parsing, step: Any, where: str) -> Step:
         with_actors=with_actors,
         echo={
             "with_actors": with_actors,
-            "actor_property": step["actor_property"],
+            "actor_property": own or actor,
             "filters": [] if filters is None else filters,
             "timeframe": structured("timeframe", frame),
             "timezone": structured("timezone", zone),

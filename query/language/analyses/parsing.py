@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from query.language import timeframe
 from query.language.calendar import FIXED_US, Unit
-from query.language.fields import missing, required_text, text, wrong
+from query.language.fields import missing, required_text, wrong
 from query.language.filters import Check, CheckRegex, RegexSizes, parse_filters
 from query.language.nodes import Filter, Span
 from query.language.parameter_table import LENGTH_PATTERN
-from query.language.preferences import Preferences
+from query.language.preferences import Preferences, actor_property
 from query.limits import Limits
 
 _LENGTH = re.compile(LENGTH_PATTERN)
@@ -48,13 +48,11 @@ class Parsing:
         return timeframe.resolve(frame, zone, self.now_us, self.preferences.week_start)
 
     def actor(self, params: Mapping[str, Any], where: str = "") -> str:
-        """The property that identifies an actor: one path, or a list of it as Keen's answers had."""
-        value = params.get("actor_property")
-        if value is None or value == "" or value == []:
+        """The property that identifies an actor: that of ``params``, else the query's or the project's."""
+        actor = actor_property(params.get("actor_property"), self.preferences.actor, f"{where}actor_property")
+        if actor is None:
             raise missing(f"{where}actor_property")
-        if isinstance(value, list) and len(value) == 1:
-            value = value[0]
-        return text(f"{where}actor_property", value, self.limits.name_length_max)
+        return actor
 
     def own_or_root(self, part: Mapping[str, Any], name: str) -> Any:
         """The value of a part of the query, or the query's where the part has none or an empty list."""

@@ -187,4 +187,5 @@ class QuestionDefaults(AnswerBody):
 class QuestionPreferences(AnswerBody):
     round: Any = Field(description="null: the server's own.")
     week_start: Any = Field(description="null: the server's own.")
+    actor_property: Any = Field(description="null: each question about behaviour has to name it.")
     defaults: QuestionDefaults = Field(description="The server's own.")

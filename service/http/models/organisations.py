@@ -6,14 +6,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
-from query.language.parameter_table import ROUND, WEEK_START
+from query.language.parameter_table import ACTOR, ROUND, WEEK_START
 from service.auth.project_fields import USERS_MAX, check_address, checked_preferences
 from service.http.models.shared import ABSENT, AnswerBody, Count, Json, Moment, RequestBody
 
 _PREFERENCES: Json = {
     "type": "object",
-    "description": "Any JSON; `round` and `week_start` apply to the project's queries.",
-    "properties": {"round": ROUND, "week_start": WEEK_START},
+    "description": "Any JSON; `round`, `week_start` and `actor_property` apply to the project's queries.",
+    "properties": {"round": ROUND, "week_start": WEEK_START, "actor_property": ACTOR},
 }
 Preferences = Annotated[Json, AfterValidator(checked_preferences), WithJsonSchema(_PREFERENCES)]
 

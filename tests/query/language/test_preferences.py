@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from query.answers.values import rounded
 from query.errors import InvalidQuery
+from query.language.analyses.behaviour_nodes import FunnelQuery
 from query.language.calendar import WeekStart
 from query.language.nodes import MetricQuery, ParsedQuery
 from query.language.parse import parse
@@ -79,6 +80,31 @@ def test_the_parameter_goes_before_what_is_preferred(
     query = ask(given, preferences=preferred).query
     assert isinstance(query, MetricQuery)
     assert query.metrics[0].decimals == decimals
+
+
+@pytest.mark.parametrize(
+    ("step", "root", "preferred", "actor"),
+    [
+        ({"actor_property": "a"}, {"actor_property": "b"}, "c", "a"),
+        ({}, {"actor_property": "b"}, "c", "b"),
+        ({"actor_property": ""}, {"actor_property": ["b"]}, None, "b"),
+        ({}, {}, "c", "c"),
+    ],
+)
+def test_a_step_has_its_own_actor_or_that_of_the_funnel_or_the_project(
+    step: dict[str, Any], root: dict[str, Any], preferred: str | None, actor: str
+) -> None:
+    params = {"steps": [{"event_collection": "c", **step}], **root}
+    preferences = Preferences(actor=preferred)
+    query = parse("funnel", params, now_us=WEDNESDAY, limits=Limits(), preferences=preferences).query
+    assert isinstance(query, FunnelQuery)
+    assert [one.actor for one in query.steps] == [actor]
+    assert query.steps[0].echo["actor_property"] == actor
+
+
+def test_a_funnel_without_an_actor_is_refused() -> None:
+    with pytest.raises(InvalidQuery, match=r"'steps\[0\].actor_property'"):
+        parse("funnel", {"steps": [{"event_collection": "c"}]}, now_us=WEDNESDAY, limits=Limits())
 
 
 def test_a_member_of_a_multi_analysis_may_have_its_own() -> None:

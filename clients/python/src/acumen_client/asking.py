@@ -53,6 +53,8 @@ class Arranged(Asked, total=False):
 class Followed(Asked, total=False):
     """Parameters of funnels: whether their steps follow each other in time."""
 
+    actor_property: str | P | None
+    """Of steps that have none of their own; if absent, the project's preference."""
     order: Literal["any", "ordered", "strict"] | None
     window: str | None
     """With an order: the longest time from the first step to the last one, as ``"7_days"``."""

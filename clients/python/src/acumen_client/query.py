@@ -603,11 +603,11 @@ class Funnel(Query):
 class Step(Narrowed):
     """A step of a funnel: ``Step("visits", "user.id").where(…).previous(7, "days")``.
 
-    ``actor`` is the property that identifies an actor.
+    ``actor`` is the property that identifies an actor; if absent, the project's preference.
     """
 
     collection: str
-    actor: str | P = field(compare=False)
+    actor: str | P | None = field(default=None, compare=False)
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def inverted(self) -> Self:
@@ -623,7 +623,9 @@ class Step(Narrowed):
         return self._with(with_actors=True)
 
     def to_json(self) -> Json:
-        named = {"event_collection": self.collection, "actor_property": _name(self.actor)}
+        named = {"event_collection": self.collection}
+        if self.actor is not None:
+            named["actor_property"] = _name(self.actor)
         return {**named, **deepcopy(dict(self.parameters))}
 
     def _with(self, **parameters: Any) -> Self:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import Response
 
-from query.language.preferences import ROUND, WEEK_START
+from query.language.preferences import NAMES
 from service.api_paths import PROJECTS
 from service.auth.principal import Permission
 from service.http.authorization import MASTER, needs
@@ -41,7 +41,7 @@ async def preferences(call: OfProject) -> Response:
     own = call.caller.project.preferences
     settings = call.parts.settings
     defaults = {"round": int(settings.round) if settings.round else None, "week_start": settings.week_start}
-    return json_answer({"round": own.get(ROUND), "week_start": own.get(WEEK_START), "defaults": defaults})
+    return json_answer({**{name: own.get(name) for name in NAMES}, "defaults": defaults})
 
 
 @area.get(
