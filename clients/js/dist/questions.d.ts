@@ -100,6 +100,8 @@ export interface Extraction extends Common {
 }
 /** Parameters of funnels: whether their steps follow each other in time. */
 export interface Followed extends Common {
+    /** Of steps that have none of their own; if absent, the project's preference. */
+    actor_property?: string;
     order?: "any" | "ordered" | "strict";
     /** With an order: the longest time from the first step to the last one, as `7_days`. */
     window?: string;
@@ -107,7 +109,7 @@ export interface Followed extends Common {
 }
 export interface Step {
     event_collection: string;
-    actor_property: string;
+    actor_property?: string;
     timeframe?: Timeframe;
     timezone?: Timezone;
     week_start?: "sunday" | "monday";
