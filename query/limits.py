@@ -33,6 +33,16 @@ class Limits:
     """Steps of one funnel."""
     analyses_max: int = 100
     """Analyses of one multi-analysis."""
+    series_max: int = 50
+    """Named questions of one question for series."""
+    formulas_max: int = 50
+    """Formulas of one question for series."""
+    rolling_max: int = 366
+    """Intervals of one rolling window."""
+    windows_max: int = 1_000
+    """Statements that windows which overlap add up to, of one question for series."""
+    series_top_max: int = 1_000
+    """Groups that the ``top`` of a question for series keeps."""
     group_by_max: int = 100
     """Entries of ``group_by``."""
     ranges_max: int = 1_000

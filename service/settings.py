@@ -362,6 +362,18 @@ class Settings(BaseSettings):
         ge=1,
         description="Groups that occur in an interval, summed over the intervals of one answer.",
     )
+    query_series_max: int = Field(50, ge=1, description="Named questions of one question for series.")
+    query_formulas_max: int = Field(50, ge=1, description="Formulas of one question for series.")
+    query_rolling_max: int = Field(366, ge=1, description="Intervals of one rolling window of a series.")
+    query_windows_max: int = Field(
+        1_000,
+        ge=1,
+        description="Times that one question for series reads events again for windows that overlap, where "
+        "results cannot be added up (`count_unique`, medians …).",
+    )
+    query_top_max: int = Field(
+        1_000, ge=1, description="Groups that the `top` of one question for series keeps."
+    )
     query_funnel_actors_max: int = Field(1_000_000, ge=1, description="Distinct actors of one funnel.")
     extraction_events_max: int = Field(100_000, ge=1, description="Events of one extraction's answer.")
     extraction_scan_max: int = Field(
@@ -691,6 +703,11 @@ class Settings(BaseSettings):
             intervals_max=self.query_intervals_max,
             groups_max=self.query_groups_max,
             cells_max=self.query_cells_max,
+            series_max=self.query_series_max,
+            formulas_max=self.query_formulas_max,
+            rolling_max=self.query_rolling_max,
+            windows_max=self.query_windows_max,
+            series_top_max=self.query_top_max,
             funnel_actors_max=self.query_funnel_actors_max,
             extraction_events_max=self.extraction_events_max,
             extraction_scan_max=self.extraction_scan_max,

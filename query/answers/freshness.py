@@ -19,6 +19,7 @@ from query.engine.engine import Deadline, Engine
 from query.language.nodes import (
     Analysis,
     BehaviourQuery,
+    ComposedQuery,
     ExtractionQuery,
     Filter,
     Metric,
@@ -101,6 +102,9 @@ def parts(query: Query) -> tuple[ReadScope, ...]:
             return (ReadScope(query.collection, query.span, query.filters),)
         case BehaviourQuery():
             return tuple(ReadScope(one.collection, one.span, one.filters) for one in query.selections)
+        case ComposedQuery():
+            scopes = (ReadScope(read.collection, read.span, read.filters) for read in query.reads)
+            return tuple({repr(scope): scope for scope in scopes}.values())
 
 
 def erasures(source: Source) -> ErasureMark:

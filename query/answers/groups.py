@@ -59,7 +59,7 @@ class Groups:
         self._keys = plan.keys[indexes:]
         self._first = 1 if plan.query.buckets is not None else 0
         self._first += sum(len(key.parts) for key in plan.keys[:indexes])
-        self._decoders = [_decoder(key) for key in self._keys]
+        self._decoders = [key_decoder(key) for key in self._keys]
         self._width = sum(len(key.parts) for key in self._keys)
         self._fold = folder(plan, self._first + self._width)
         self._paths = [key.path for key in self._keys]
@@ -327,7 +327,7 @@ def _sorted_by(
     return in_order(rest, key=lambda entry: entry[part][position], reverse=descending) + nulls
 
 
-def _decoder(key: GroupKey) -> Callable[[Row, int], tuple[Any, tuple[int, Any]]]:
+def key_decoder(key: GroupKey) -> Callable[[Row, int], tuple[Any, tuple[int, Any]]]:
     """A function of (row, position of the key's first part) that returns the group's value and sort key."""
     parts = key.parts
     ranges = key.ranges

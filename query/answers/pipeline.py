@@ -10,6 +10,7 @@ from typing import Any
 from query.answers import extraction, shape
 from query.answers.behaviour.answering import behaviour_body
 from query.answers.explain import explanation
+from query.answers.series.answering import composed_body
 from query.answers.visible_properties import lanes_seen
 from query.engine.engine import CancelToken, Deadline, Engine, Row
 from query.engine.extents import reader
@@ -19,6 +20,7 @@ from query.errors import QueryError, TooManyConditions
 from query.language.nodes import (
     Analysis,
     BehaviourQuery,
+    ComposedQuery,
     ExtractionQuery,
     Filter,
     Metric,
@@ -30,7 +32,7 @@ from query.language.nodes import (
 from query.limits import Limits
 from query.plan.exact_sums import Uncertain
 from query.plan.operators import filter_paths
-from query.plan.plan import MetricsPlan, plan_metrics
+from query.plan.plan import must_run, plan_metrics, rows_max
 from query.plan.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
 from query.plan.scans import Scan
 from query.plan.views import Held, SourceOf, View, Views
@@ -182,6 +184,8 @@ def _answer(request: ParsedQuery, views: Views, runner: Runner, limits: Limits) 
             body, scanned = behaviour_body(query, views, runner, limits)
         case ExtractionQuery():
             body, scanned = _extraction(query, views, runner, limits)
+        case ComposedQuery():
+            body, scanned = composed_body(query, views, runner, limits)
     if request.explain:
         body["explain"] = explanation(runner.trace, views)
     if request.include_metadata:
@@ -212,10 +216,16 @@ def note_damage(body: dict[str, Any], views: Views) -> None:
 
 def _visible(query: Query, views: Views, runner: Runner, limits: Limits) -> int:
     """The number of events in the query's timeframes that its key can see."""
-    parts = query.selections if isinstance(query, BehaviourQuery) else (query,)
+    match query:
+        case BehaviourQuery():
+            parts = [(one.collection, one.span) for one in query.selections]
+        case ComposedQuery():
+            parts = list(dict.fromkeys((read.collection, read.span) for read in query.reads))
+        case _:
+            parts = [(query.collection, query.span)]
     events = 0
-    for part in parts:
-        counting = MetricQuery(part.collection, (Metric(Analysis.COUNT),), part.span)
+    for collection, span in parts:
+        counting = MetricQuery(collection, (Metric(Analysis.COUNT),), span)
         body, _ = _metrics(counting, views, runner, limits)
         events += body["result"]
     return events
@@ -232,6 +242,9 @@ def named_properties(query: Query) -> set[str]:
             return actors.union(*(filter_paths(one.filters) for one in query.selections))
         case ExtractionQuery():
             return set(query.properties or ()) | filter_paths(query.filters)
+        case ComposedQuery():
+            values = {path for read in query.reads for path, _, _ in read.values}
+            return values.union(*(filter_paths(read.filters) for read in query.reads))
 
 
 def _metrics(query: MetricQuery, views: Views, runner: Runner, limits: Limits) -> tuple[dict[str, Any], int]:
@@ -244,19 +257,6 @@ def _metrics(query: MetricQuery, views: Views, runner: Runner, limits: Limits) -
     runner.trace.counted += plan.counted
     result = shape.metrics_result(plan, rows, limits, runner.check, runner.reservation)
     return {"result": result}, plan.counted + plan.view.rows
-
-
-def rows_max(query: MetricQuery, limits: Limits) -> int:
-    return limits.groups_max if query.buckets is None else limits.cells_max
-
-
-def must_run(plan: MetricsPlan) -> bool:
-    """False where no row would be read, or nothing is computed from the rows."""
-    if plan.buckets is not None and len(plan.buckets.edges) < 2:
-        # An empty timeframe has no interval, and so no row.
-        return False
-    arranged = bool(plan.keys) or plan.buckets is not None
-    return not plan.scan.empty and (arranged or any(metric.aggregates for metric in plan.metrics))
 
 
 def _extraction(

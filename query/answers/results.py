@@ -78,7 +78,7 @@ def _sum(metric: MetricPlan, cells: Row) -> int | float | None:
     if len(cells) == 1 and isinstance(cells[0], float):
         return number(cells[0])
     total, error = _total(metric.aggregates, cells)
-    return _rounded(total, error)
+    return rounded_total(total, error)
 
 
 def _average(metric: MetricPlan, cells: Row) -> int | float | None:
@@ -99,8 +99,22 @@ def _average(metric: MetricPlan, cells: Row) -> int | float | None:
     if folds == (AggregateRole.SUM, AggregateRole.PRESENT) and isinstance(cells[0], float):
         return number(cells[0] / rows)
     total, error = _total(metric.aggregates, cells)
-    mean = _rounded(total / rows, error / rows)
+    return mean_of(total, error, rows)
+
+
+def mean_of(total: Fraction, error: Fraction, rows: int) -> int | float | None:
+    """The average that a total is of, correctly rounded; None of no rows. Raises Uncertain."""
+    if not rows:
+        return None
+    mean = rounded_total(total / rows, error / rows)
     return mean if mean is None or abs(mean) < AVERAGES_BELOW else float(mean)
+
+
+def total_of(metric: MetricPlan, cells: Row) -> tuple[Fraction, Fraction, int]:
+    """The total of a sum's or an average's aggregates, a bound of its error, and the numbers counted."""
+    folds = (aggregate.fold for aggregate in metric.aggregates)
+    rows = sum(cell for fold, cell in zip(folds, cells, strict=True) if fold is AggregateRole.PRESENT)
+    return (*_total(metric.aggregates, cells), rows)
 
 
 def _total(aggregates: Sequence[Aggregate], cells: Row) -> tuple[Fraction, Fraction]:
@@ -119,7 +133,7 @@ def _total(aggregates: Sequence[Aggregate], cells: Row) -> tuple[Fraction, Fract
     return total, error
 
 
-def _rounded(value: Fraction, error: Fraction) -> int | float | None:
+def rounded_total(value: Fraction, error: Fraction) -> int | float | None:
     """The nearest double, or all digits of an integer; None where a double overflows. Raises Uncertain."""
     try:
         result = float(value - error)

@@ -24,22 +24,25 @@ BUCKET_SIZE_MAX = 1e22
 """With sizes up to this, a bound of fewer than 2^53 steps fits a 128-bit integer."""
 
 
-def parse_groups(value: Any, limits: Limits, check: Callable[[], None] = lambda: None) -> tuple[Group, ...]:
+def parse_groups(
+    value: Any, limits: Limits, check: Callable[[], None] = lambda: None, name: str = "group_by"
+) -> tuple[Group, ...]:
     """Parses ``group_by``: a path, an object, a list of both, or the JSON text of these; None is no grouping.
 
-    ``check`` is called between the entries, each of which may have many ranges, and may raise.
+    ``check`` is called between the entries, each of which may have many ranges, and may raise. Errors
+    call the parameter ``name``.
 
     Raises InvalidQuery (InvalidGroupByError), QueryLimitExceeded.
     """
-    value = structured("group_by", value)
+    value = structured(name, value)
     if value is None:
         return ()
     entries = value if isinstance(value, list) else [value]
     if len(entries) > limits.group_by_max:
-        raise QueryLimitExceeded(f"'group_by' may have at most {limits.group_by_max} entries.")
-    groups = tuple(group_of(entry, limits) for entry in _checked(entries, check))
+        raise QueryLimitExceeded(f"'{name}' may have at most {limits.group_by_max} entries.")
+    groups = tuple(group_of(entry, limits, name) for entry in _checked(entries, check))
     if len({group.path for group in groups}) < len(groups):
-        raise wrong("group_by", "a list that names each property once", value, CODE)
+        raise wrong(name, "a list that names each property once", value, CODE)
     return groups
 
 

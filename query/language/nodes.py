@@ -113,6 +113,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherRows:
+    """An operand of ``in_group``: all rows but these, each the values that it has for ``groups``."""
+
+    groups: tuple[Group, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One ``order_by`` entry; ``by`` is ``result``, a multi-analysis label or a group's path."""
 
@@ -182,7 +190,33 @@ class BehaviourQuery(ABC):
         """All events that are read, in the order of the parameters."""
 
 
-Query = MetricQuery | ExtractionQuery | BehaviourQuery
+@dataclass(frozen=True, slots=True)
+class EventsRead:
+    """Events of one collection that a composed question reads, and what it uses of them."""
+
+    collection: str
+    span: Span
+    filters: tuple[Filter, ...] = ()
+    """Those of the whole question first, ``shared`` of them, then those of this part."""
+    shared: int = 0
+    values: tuple[tuple[str, bool, str], ...] = ()
+    """(property, whether it must be numeric, parameter) of each property whose values are used."""
+    where: str = ""
+    """What the names of this part's parameters begin with: ``series.revenue.``."""
+
+
+class ComposedQuery(ABC):
+    """A question that several questions about single events answer together."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def reads(self) -> tuple[EventsRead, ...]:
+        """All events that are read, in the order of the parameters."""
+
+
+Query = MetricQuery | ExtractionQuery | BehaviourQuery | ComposedQuery
 
 
 @dataclass(frozen=True, slots=True)

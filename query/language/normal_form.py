@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from query.language.fields import flag, missing, structured, wrong
-from query.language.parameter_table import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS
+from query.language.parameter_table import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, SERIES
 from query.language.parameters import analysis_meant
 from query.language.suggestions import meant
 
@@ -19,6 +19,8 @@ _PREFERENCES = ("round", "week_start")
 """Stored only where given: without them the project's preferences apply."""
 _ORDER = ("actor_property", "order", "window", "equal_times")
 """Stored only where given, as Keen's funnels have none of them."""
+_OF_SERIES = ("formulas", "compare", "cumulative", "rolling", "share", "top", "fill", "show")
+"""Stored only where given."""
 _STEP_FLAGS = ("inverted", "optional", "with_actors")
 
 
@@ -41,12 +43,14 @@ def normalised(query: Mapping[str, Any]) -> dict[str, Any]:
     """The normal form of parameters that ``parse`` accepts; parsed again, it gives the same query."""
     analysis = analysis_of(query)
     normal: dict[str, Any] = {ANALYSIS: analysis}
-    if analysis != FUNNEL:
+    if analysis not in (FUNNEL, SERIES):
         normal["event_collection"] = query["event_collection"]
     if analysis == MULTI_ANALYSIS:
         normal["analyses"] = structured("analyses", query["analyses"])
     elif analysis == FUNNEL:
         normal["steps"] = [_step(step) for step in structured("steps", query["steps"])]
+    elif analysis == SERIES:
+        normal |= _series(query)
     elif analysis != EXTRACTION:
         normal["target_property"] = query.get("target_property")
     if analysis == "percentile":
@@ -67,6 +71,8 @@ def normalised(query: Mapping[str, Any]) -> dict[str, Any]:
 def without_filters(query: Mapping[str, Any]) -> dict[str, Any]:
     """A definition in normal form with all filters removed, so that their values are not shown."""
     copy = {**query, "filters": []}
+    if "series" in query:
+        copy["series"] = {label: {**one, "filters": []} for label, one in query["series"].items()}
     if "steps" in query:
         copy["steps"] = [{**step, "filters": []} for step in query["steps"]]
     return copy
@@ -89,6 +95,19 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
         **{name: flag(step, name, False) for name in _STEP_FLAGS},
         **_preferred(step),
     }
+
+
+def _series(query: Mapping[str, Any]) -> dict[str, Any]:
+    """The named questions, and what is given of the parameters of series."""
+    normal = {"series": structured("series", query["series"])}
+    for name in _OF_SERIES:
+        value = structured(name, _given(query, name))
+        if value is not None and value not in ([], {}):
+            normal[name] = value
+    if "fill" in query and query["fill"] is None:
+        # Elsewhere null is nothing; here it is what stands where there is no data.
+        normal["fill"] = "null"
+    return normal
 
 
 def _preferred(query: Mapping[str, Any]) -> dict[str, Any]:

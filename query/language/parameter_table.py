@@ -23,14 +23,15 @@ Json = dict[str, Any]
 EXTRACTION = "extraction"
 FUNNEL = "funnel"
 MULTI_ANALYSIS = "multi_analysis"
-ANALYSIS_NAMES = (*(analysis.value for analysis in Analysis), EXTRACTION, FUNNEL, MULTI_ANALYSIS)
+SERIES = "series"
+ANALYSIS_NAMES = (*(analysis.value for analysis in Analysis), EXTRACTION, FUNNEL, MULTI_ANALYSIS, SERIES)
 """In the order of the documentation."""
 ANALYSES = frozenset(ANALYSIS_NAMES)
 BEHAVIOURS = frozenset({FUNNEL})
 """The analyses of what actors do."""
 METRICS = frozenset(analysis.value for analysis in Analysis)
 """The analyses that a multi-analysis may contain."""
-ARRANGED = METRICS | {MULTI_ANALYSIS}
+ARRANGED = METRICS | {MULTI_ANALYSIS, SERIES}
 """The analyses whose answers have groups and intervals."""
 TARGETED = METRICS - {Analysis.COUNT.value}
 """The analyses that need a target property."""
@@ -172,6 +173,37 @@ STEP = record(
     },
     "event_collection",
 )
+ONE_SERIES = record(
+    {
+        "event_collection": _NAME,
+        "analysis_type": {
+            "type": "string",
+            "enum": [analysis.value for analysis in Analysis if analysis is not Analysis.SELECT_UNIQUE],
+        },
+        "target_property": _NAME,
+        "percentile": _NUMBER,
+        "filters": listing(ref("Filter")),
+        "group_by": {
+            **_one_or_list(_TEXT, ref("Group")),
+            "description": "What this collection calls the properties of the question's `group_by`.",
+        },
+        "round": ROUND,
+    },
+    "event_collection",
+    "analysis_type",
+)
+TOP = record(
+    {
+        "limit": {**_COUNT, "description": "How many groups."},
+        "by": {**_NAME, "description": "By the values of which series or formula; by default the first."},
+        "other": {
+            "anyOf": [_BOOLEAN, _TEXT],
+            "default": False,
+            "description": "Whether a row is of all other groups, or what it is called.",
+        },
+    },
+    "limit",
+)
 SCHEMAS: Mapping[str, Json] = {
     "Timeframe": {"anyOf": [_RELATIVE, SPAN]},
     "Filter": {"anyOf": [CONDITION, EITHER_OF]},
@@ -180,10 +212,14 @@ SCHEMAS: Mapping[str, Json] = {
     "Order": ORDER,
     "Analysis": MEMBER,
     "Step": STEP,
+    "Series": ONE_SERIES,
+    "Top": TOP,
 }
 """The schemas of objects within parameters, by the names that references use."""
 
 _OF_EXTRACTIONS = frozenset({EXTRACTION})
+_OF_SERIES = frozenset({SERIES})
+_LABELS = _one_or_list(_NAME)
 _OF_FUNNELS = frozenset({FUNNEL})
 LENGTH_PATTERN = "^[1-9][0-9]{0,8}_(minute|hour|day|week)s?$"
 TABLE = (
@@ -191,7 +227,7 @@ TABLE = (
         "event_collection",
         _NAME,
         "The collection to query.",
-        ANALYSES - {FUNNEL},
+        ANALYSES - {FUNNEL, SERIES},
         required=True,
     ),
     Parameter(
@@ -224,6 +260,84 @@ TABLE = (
         frozenset({FUNNEL}),
         Spelling.JSON,
         required=True,
+    ),
+    Parameter(
+        "series",
+        {"type": "object", "additionalProperties": ref("Series"), "minProperties": 1},
+        "Name → question; the names are keys of the answer.",
+        _OF_SERIES,
+        Spelling.JSON,
+        required=True,
+        ours=True,
+    ),
+    Parameter(
+        "formulas",
+        {"type": "object", "additionalProperties": _NAME},
+        "Name → formula of series and other formulas: `revenue / visitors`.",
+        _OF_SERIES,
+        Spelling.JSON,
+        ours=True,
+    ),
+    Parameter(
+        "compare",
+        {"anyOf": [{"enum": ["previous_period", "previous_year", "same_weekdays"]}, ref("Timeframe")]},
+        "What each value is compared with: the period before, the same dates a year before, the same "
+        "weekdays before, or a timeframe.",
+        _OF_SERIES,
+        Spelling.EITHER,
+        ours=True,
+    ),
+    Parameter(
+        "cumulative",
+        _LABELS,
+        "Series and formulas that are also computed from the timeframe's start to each interval's end.",
+        _OF_SERIES,
+        Spelling.EITHER,
+        repeated=True,
+        ours=True,
+    ),
+    Parameter(
+        "rolling",
+        {"type": "object", "additionalProperties": _COUNT},
+        "Series or formula → number of intervals over which it is also computed, ending with each interval.",
+        _OF_SERIES,
+        Spelling.JSON,
+        ours=True,
+    ),
+    Parameter(
+        "share",
+        _LABELS,
+        "Series and formulas of which each value is also told in per cent of the total.",
+        _OF_SERIES,
+        Spelling.EITHER,
+        repeated=True,
+        ours=True,
+    ),
+    Parameter(
+        "top",
+        ref("Top"),
+        "Only the first groups of the whole timeframe, by a series or formula; `other` adds a row of all "
+        "others.",
+        _OF_SERIES,
+        Spelling.JSON,
+        ours=True,
+    ),
+    Parameter(
+        "fill",
+        {"enum": [0, None, "null", "previous"]},
+        "What stands where a series has no data: `0`, `null`, or the `previous` interval's value; if absent, "
+        "what its analysis answers of no events.",
+        _OF_SERIES,
+        ours=True,
+    ),
+    Parameter(
+        "show",
+        _LABELS,
+        "The series, formulas and what is computed of them that the answer has; if absent, all.",
+        _OF_SERIES,
+        Spelling.EITHER,
+        repeated=True,
+        ours=True,
     ),
     Parameter(
         "order",

@@ -67,6 +67,8 @@ KEYS: Mapping[str, frozenset[str]] = {
     "order_by": _keys(parameter_table.ORDER),
     "step": _keys(parameter_table.STEP),
     "member": _keys(parameter_table.MEMBER),
+    "series": _keys(parameter_table.ONE_SERIES),
+    "top": _keys(parameter_table.TOP),
 }
 """The keys of the objects within parameters."""
 
@@ -145,6 +147,14 @@ class _Walk:
         if isinstance(members, Mapping):
             for label, member in members.items():
                 self._member(member, f"analyses.{shown(label)}")
+        series = _decoded(params.get("series"))
+        if isinstance(series, Mapping):
+            for label, one in series.items():
+                self._one_series(one, f"series.{shown(label)}")
+        self._timeframe(params.get("compare"), "compare")
+        top = _decoded(params.get("top"))
+        if isinstance(top, Mapping):
+            self._keys(top, "top", "top")
 
     def _each(self, value: Any, name: str, look: Callable[[Mapping[str, Any], str], None]) -> None:
         if value is None:
@@ -192,6 +202,12 @@ class _Walk:
         self._keys(entry, "step", name)
         self._timeframe(entry.get("timeframe"), f"{name}.timeframe")
         self._filters(entry.get("filters"), f"{name}.filters", 0)
+
+    def _one_series(self, entry: Any, name: str) -> None:
+        if isinstance(entry, Mapping):
+            self._keys(entry, "series", name)
+            self._filters(entry.get("filters"), f"{name}.filters", 0)
+            self._each(entry.get("group_by"), f"{name}.group_by", self._group)
 
     def _member(self, entry: Any, name: str) -> None:
         if not isinstance(entry, Mapping):

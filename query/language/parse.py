@@ -13,10 +13,10 @@ from typing import Any
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.language import timeframe
 from query.language.analyses.funnel import parse_funnel
+from query.language.analyses.metrics import METRICS, parse_analysis, parse_metric
 from query.language.analyses.parsing import Parsing
 from query.language.fields import (
     missing,
-    real,
     structured,
     text,
     wrong,
@@ -40,15 +40,12 @@ from query.language.nodes import (
     ParsedQuery,
     Query,
 )
-from query.language.parameter_table import EXTRACTION, FUNNEL, MULTI_ANALYSIS, value_of
-from query.language.parameters import analysis_meant
-from query.language.preferences import KEEN, Preferences, decimals
-from query.language.suggestions import meant
+from query.language.parameter_table import EXTRACTION, FUNNEL, MULTI_ANALYSIS, SERIES, value_of
+from query.language.preferences import KEEN, Preferences
+from query.language.series.parse import parse_series
 from query.limits import Limits
 
 RESULT = "result"
-
-_METRICS = {analysis.value: analysis for analysis in Analysis}
 
 
 def parse(
@@ -80,8 +77,10 @@ def parse(
         query = parse_funnel(parsing)
     elif analysis_text == MULTI_ANALYSIS:
         query = _multi_analysis(parsing)
-    elif analysis_text in _METRICS:
-        query = _metric_query(parsing, _METRICS[analysis_text])
+    elif analysis_text == SERIES:
+        query = parse_series(parsing)
+    elif analysis_text in METRICS:
+        query = _metric_query(parsing, METRICS[analysis_text])
     else:
         raise InvalidQuery("Resource not found", "ResourceNotFoundError")
     metadata, explain = value_of(params, "include_metadata"), value_of(params, "explain")
@@ -90,7 +89,7 @@ def parse(
 
 def _metric_query(parsing: Parsing, analysis: Analysis) -> MetricQuery:
     collection = parsing.collection()
-    metric = _metric(analysis, parsing.params, parsing)
+    metric = parse_metric(analysis, parsing.params, parsing)
     groups = parse_groups(parsing.params.get("group_by"), parsing.limits, parsing.check)
     if any(group.path == RESULT for group in groups):
         raise InvalidQuery(
@@ -165,48 +164,13 @@ def _labelled_metric(parsing: Parsing, label: Any, entry: Any, paths: set[str]) 
     where = f"analyses.{label}"
     if not isinstance(entry, Mapping):
         raise wrong(where, "an object with analysis_type and target_property", entry)
-    name = entry.get("analysis_type")
-    if name is None:
-        raise missing(f"{where}.analysis_type")
-    analysis = _METRICS.get(name) if isinstance(name, str) else None
-    if analysis is None:
-        hint = meant(analysis_meant(name, _METRICS))
-        raise wrong(f"{where}.analysis_type", f"one of {', '.join(_METRICS)}", name, hint=hint)
+    analysis = parse_analysis(entry, where)
     # Timeframe and filters belong to the whole query; ignoring them here would answer a different query.
     if entry.get("timeframe") is not None and parsing.params.get("timeframe") is None:
         raise missing("timeframe", because=f"{where}.timeframe")
     if entry.get("filters"):
         raise InvalidQuery(f"'{where}' cannot have filters of its own: they belong to the whole query.")
-    return _metric(analysis, entry, parsing, label, f"{where}.")
-
-
-def _metric(
-    analysis: Analysis,
-    params: Mapping[str, Any],
-    parsing: Parsing,
-    label: str | None = None,
-    where: str = "",
-) -> Metric:
-    shown = decimals(params.get("round"), parsing.preferences.decimals, f"{where}round")
-    if analysis is Analysis.COUNT:
-        return Metric(analysis, label=label)
-    target = params.get("target_property")
-    if target is None or target == "":
-        raise missing(f"{where}target_property")
-    target = text(f"{where}target_property", target, parsing.limits.name_length_max)
-    percentile = None
-    if analysis is Analysis.PERCENTILE:
-        percentile = _percentile(params.get("percentile"), f"{where}percentile")
-    return Metric(analysis, target, percentile, label, shown)
-
-
-def _percentile(value: Any, name: str) -> float:
-    if value is None or value == "":
-        raise missing(name)
-    percentile = real(name, value)
-    if not 0 < percentile <= 100 or round(percentile, 2) != percentile:
-        raise wrong(name, "a number above 0 and up to 100 with two decimals at most", value)
-    return percentile
+    return parse_metric(analysis, entry, parsing, label, f"{where}.")
 
 
 def _extraction(parsing: Parsing) -> ExtractionQuery:

@@ -144,6 +144,13 @@ def bucket_zone(timeframe: Any, timezone: Any) -> tzinfo:
     return zone if agrees else _fixed(offset)
 
 
+def relative_units(timeframe: Any) -> tuple[Unit, int] | None:
+    """The unit and the number of units of a valid relative timeframe; None for an absolute one."""
+    definition = _decoded(timeframe)
+    match = _RELATIVE.fullmatch(_ALIASES.get(definition, definition)) if isinstance(definition, str) else None
+    return None if match is None else (Unit(match[3] or match[4]), int(match[2] or 1))
+
+
 def buckets(
     span: Span, interval: Any, timezone: Any, limit: int, week_start: WeekStart = WeekStart.SUNDAY
 ) -> Buckets:
@@ -153,7 +160,7 @@ def buckets(
     InvalidIntervalError or TimeframeDefinitionError, QueryLimitExceeded for more than ``limit`` buckets.
     """
     zone = timezone if isinstance(timezone, tzinfo) else parse_timezone(timezone)
-    unit, count = _parse_interval(interval)
+    unit, count = parse_interval(interval)
     start, end = span.start_us, span.end_us
     if start is None or end is None:
         raise InvalidQuery(
@@ -189,7 +196,7 @@ def _edges(start: int, end: int, following: Iterator[int], limit: int) -> tuple[
     return tuple(edges)
 
 
-def _parse_interval(interval: Any) -> tuple[Unit, int | None]:
+def parse_interval(interval: Any) -> tuple[Unit, int | None]:
     """The unit, and the count of ``every_n_units``; the count is None for the aligned names."""
     name = structured("interval", interval)
     if isinstance(name, str):

@@ -6,7 +6,7 @@ They are derived from the list of lanes only, never from the events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -17,12 +17,15 @@ from query.language.nodes import (
     Analysis,
     AnyOf,
     BehaviourQuery,
+    ComposedQuery,
     Condition,
+    EventsRead,
     ExtractionQuery,
     Filter,
     MetricQuery,
     Operator,
     Query,
+    Selection,
     Span,
 )
 from query.language.parameter_table import Parameter
@@ -138,8 +141,7 @@ def is_sound(query: MetricQuery, seen: VisibleProperties) -> bool:
 
 
 def has_timeframe(query: Query) -> bool:
-    parts = query.selections if isinstance(query, BehaviourQuery) else (query,)
-    return any(part.span != Span() for part in parts)
+    return any(part.span != Span() for part in _parts(query))
 
 
 def undated(collection: str, path: str) -> DataWarning:
@@ -167,8 +169,13 @@ def without_effect(analysis: str, parameters: Iterable[Parameter]) -> list[DataW
 
 def collections_of(query: Query) -> list[str]:
     """The distinct collections that a query names."""
-    parts = query.selections if isinstance(query, BehaviourQuery) else (query,)
-    return list(dict.fromkeys(part.collection for part in parts))
+    return list(dict.fromkeys(part.collection for part in _parts(query)))
+
+
+def _parts(query: Query) -> Sequence[MetricQuery | ExtractionQuery | Selection | EventsRead]:
+    if isinstance(query, BehaviourQuery):
+        return query.selections
+    return query.reads if isinstance(query, ComposedQuery) else (query,)
 
 
 @dataclass(frozen=True)
@@ -213,6 +220,16 @@ def _warnings(query: Query, names: _Names) -> Iterator[DataWarning]:
                     continue
                 yield from _of_value(one.actor, seen, f"{one.where}actor_property")
                 yield from _of_filters(one.filters, seen, f"{one.where}filters")
+        case ComposedQuery():
+            for read in query.reads:
+                seen = names.collection(read.collection, f"{read.where}event_collection")
+                if isinstance(seen, DataWarning):
+                    yield seen
+                    continue
+                for path, numbers, parameter in read.values:
+                    yield from _of_value(path, seen, parameter, numbers=numbers)
+                yield from _of_filters(read.filters[: read.shared], seen, "filters")
+                yield from _of_filters(read.filters[read.shared :], seen, f"{read.where}filters")
 
 
 def _of_metrics(query: MetricQuery, seen: VisibleProperties) -> Iterator[DataWarning]:

@@ -7,10 +7,10 @@ and a row fills at most one of them, so a condition is the disjunction of its co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from query.language.nodes import AnyOf, Condition, Filter, Operator, Row, ValueRange
+from query.language.nodes import AnyOf, Condition, Filter, Group, Operator, OtherRows, Row, ValueRange
 from query.plan import predicates as p
 from query.plan.columns import Available, Column, ColumnKind
 from query.plan.predicates import Predicate
@@ -138,6 +138,8 @@ def _regex(item: Condition, available: Available) -> Predicate:
 
 def _in_group(item: Condition, available: Available) -> Predicate:
     """True where grouping by the row's group counts the event in that row."""
+    if isinstance(item.operand, OtherRows):
+        return _in_other_rows(item.operand.groups, item.operand.rows, available)
     row: Row = item.operand
     group, value = row.group, row.value
     if group.ranges is not None:
@@ -155,6 +157,41 @@ def _in_group(item: Condition, available: Available) -> Predicate:
     columns = available.at(item.path)
     lists = [p.WithoutValue(column) for column in columns if column.kind is ColumnKind.JSON]
     return p.some_of((p.negated(p.some_of(p.HasValue(column) for column in columns)), *lists))
+
+
+def _in_other_rows(
+    groups: Sequence[Group], rows: Sequence[tuple[Any, ...]], available: Available
+) -> Predicate:
+    """True where grouping by all groups counts the event in a row that is none of these.
+
+    An event with lists is in a row for each combination of their elements: it has another value for the first
+    group, or one of the rows' and then another row of the groups after it.
+    """
+    if not rows:
+        return p.TRUE
+    first, *later = groups
+    after: dict[Any, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        after.setdefault((type(row[0]) is bool, row[0]), []).append(row[1:])
+    options = [_has_other_value(first, [value for _, value in after], available)]
+    if later:
+        for (_, value), ends in after.items():
+            here = _in_group(Condition(first.path, Operator.IN_GROUP, Row(first, value)), available)
+            options.append(p.all_of((here, _in_other_rows(later, ends, available))))
+    return p.some_of(options)
+
+
+def _has_other_value(group: Group, values: Sequence[Any], available: Available) -> Predicate:
+    """True where the event is in a row of the group whose value is none of these."""
+    these = p.some_of(
+        _in_group(Condition(group.path, Operator.IN_GROUP, Row(group, value)), available) for value in values
+    )
+    plain = group.size is None and group.ranges is None
+    lists = [column for column in available.at(group.path) if plain and column.kind is ColumnKind.JSON]
+    elements = tuple(_exact(value) for value in values)
+    without_list = p.negated(p.some_of(p.HasValue(column) for column in lists))
+    others = (p.OtherElement(column, elements) for column in lists)
+    return p.some_of((p.all_of((without_list, p.negated(these))), *others))
 
 
 def _in_range(column: Column, one: ValueRange) -> Predicate:

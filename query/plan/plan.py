@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from query.language.nodes import Analysis, Buckets, MetricQuery, Order, Span
+from query.limits import Limits
 from query.plan import predicates as p
 from query.plan.aggregates import AggregateRole, MetricPlan, plan_metric
 from query.plan.columns import TIMESTAMP_COLUMN
@@ -48,6 +49,19 @@ class MetricsPlan:
         """Whether any aggregate is a list of values."""
         lists = (AggregateRole.VALUES, AggregateRole.ELEMENTS)
         return any(aggregate.fold in lists for metric in self.metrics for aggregate in metric.aggregates)
+
+
+def rows_max(query: MetricQuery, limits: Limits) -> int:
+    return limits.groups_max if query.buckets is None else limits.cells_max
+
+
+def must_run(plan: MetricsPlan) -> bool:
+    """False where no row would be read, or nothing is computed from the rows."""
+    if plan.buckets is not None and len(plan.buckets.edges) < 2:
+        # An empty timeframe has no interval, and so no row.
+        return False
+    arranged = bool(plan.keys) or plan.buckets is not None
+    return not plan.scan.empty and (arranged or any(metric.aggregates for metric in plan.metrics))
 
 
 def plan_metrics(query: MetricQuery, views: Views, rows_max: int) -> MetricsPlan:

@@ -163,6 +163,14 @@ class WithoutValue:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherElement:
+    """The list has an element that is none of these; without elements it counts as having None."""
+
+    column: Column
+    elements: tuple[Scalar | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class InBucket:
     """The number in the columns lies in the bucket of this lower bound."""
 
@@ -192,6 +200,7 @@ Predicate = (
     | PathListed
     | WithinCircle
     | WithoutValue
+    | OtherElement
     | InBucket
 )
 

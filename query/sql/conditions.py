@@ -10,7 +10,7 @@ from query.plan.columns import Column, ColumnKind
 from query.plan.exact_sums import EXACT_DOUBLES
 from query.plan.keys import GroupKey, KeyPart
 from query.plan.predicates import Predicate
-from query.sql.lists import has_element, same_list, without_value
+from query.sql.lists import has_element, other_element, same_list, without_value
 from query.sql.numeric_buckets import bucket_parts
 from query.sql.statement import (
     Statement,
@@ -61,6 +61,8 @@ def condition(predicate: Predicate) -> Statement:
             return _near(column, circle)
         case p.WithoutValue(column=column):
             return without_value(column)
+        case p.OtherElement(column=column, elements=values):
+            return other_element(column, values)
         case p.InBucket():
             return _in_bucket(predicate)
 

@@ -33,6 +33,8 @@ ELEMENT_REST = sql(
 """The JSON of an element that is neither text nor a number that a double holds."""
 _ELEMENT_TYPES = ("DOUBLE", "VARCHAR", "VARCHAR")
 """Types of the elements of ``p.ELEMENTS``, in the same order."""
+_PART_TYPES = {"number": "DOUBLE", "big": "VARCHAR", "string": "VARCHAR", "boolean": "BOOLEAN"}
+"""The parts of an element's value, and their types."""
 _ELEMENT_VALUE = sql(
     "struct_pack(number := {}, big := (CASE WHEN {} AND {} THEN {} END),"
     " string := {},"
@@ -119,6 +121,36 @@ def without_value(column: Column) -> Statement:
         col(column),
         elements(col(column)),
         joined(" AND ", parts),
+    )
+
+
+def other_element(column: Column, values: Sequence[p.Scalar | None]) -> Statement:
+    """Whether grouping by the list has a row whose value is none of these."""
+    parts: dict[str, list[p.Scalar]] = {}
+    for value in values:
+        if isinstance(value, bool):
+            parts.setdefault("boolean", []).append(value)
+        elif isinstance(value, str):
+            parts.setdefault("string", []).append(value)
+        elif value is not None and _is_double(value):
+            parts.setdefault("number", []).append(float(value))
+        elif value is not None:
+            parts.setdefault("big", []).append(json.dumps(value))
+    nothing = [Statement(f"v.{part} IS NULL") for part in _PART_TYPES]
+    tests = [sql("(v IS NULL OR ({}))", joined(" AND ", nothing))] if None in values else []
+    tests += [
+        sql(
+            "coalesce(list_contains({}, {}), FALSE)",
+            own_list(listed, _PART_TYPES[part]),
+            Statement(f"v.{part}"),
+        )
+        for part, listed in parts.items()
+    ]
+    return sql(
+        "({} IS NOT NULL AND len(list_filter({}, lambda v: NOT ({}))) > 0)",
+        col(column),
+        elements(col(column)),
+        joined(" OR ", tests),
     )
 
 

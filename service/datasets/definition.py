@@ -14,7 +14,7 @@ from query.language import parameters, timeframe
 from query.language.fields import encodable, missing, structured, text, within, wrong
 from query.language.filters import CheckRegex
 from query.language.nodes import Buckets, MetricQuery, Span
-from query.language.parameter_table import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS
+from query.language.parameter_table import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, SERIES
 from query.language.parse import parse
 from query.language.preferences import KEEN, Preferences
 from query.limits import Limits
@@ -44,7 +44,7 @@ NAME_LENGTH_MAX = 256
 SHOWN_QUERY = ("analysis_type", "interval", "group_by", "timeframe", "timezone")
 """Parameters of the query that an embed token sees."""
 _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
-_KINDS = ANALYSES - {EXTRACTION, FUNNEL}
+_KINDS = ANALYSES - {EXTRACTION, FUNNEL, SERIES}
 _OPTIONAL = ("order_by", "limit", "zero_fill", "round", "week_start")
 """Stored only where they are given."""
 
@@ -219,6 +219,11 @@ def _normalised(query: Mapping[str, Any]) -> dict[str, Any]:
     kind = query.get("analysis_type")
     if kind is None or kind == "":
         raise missing("query.analysis_type")
+    if kind == SERIES:
+        raise InvalidQuery(
+            "A dataset cannot be of series, which may be of several collections and of other times than the "
+            "dataset's. Save the query with a 'refresh_rate' instead."
+        )
     if not isinstance(kind, str) or kind not in _KINDS:
         raise wrong("query.analysis_type", f"one of {', '.join(sorted(_KINDS))}", kind)
     for name in ("timeframe", "interval"):

@@ -280,7 +280,11 @@ class Results:
     def _result(self, query: SavedQuery, computed: Answer) -> bytes:
         body = computed.body
         if not is_funnel(json.loads(query.query)["analysis_type"]):
-            return written(body["result"], self._limits)
+            result = written(body["result"], self._limits)
+            if "compare" not in body:
+                return result
+            # The result is shown as the last member of an object, where this follows it.
+            return b"".join((result, b',"compare":', written(body["compare"], self._limits)))
         nested = {"result": body["result"], "steps": body["steps"], "actors": body.get("actors")}
         return written(nested, self._limits)
 

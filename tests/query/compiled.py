@@ -8,11 +8,10 @@ from query.answers.behaviour.actor_events import statement_of as events_statemen
 from query.answers.behaviour.funnel import plan_funnel
 from query.answers.behaviour.selections import plan_selections
 from query.answers.extraction import plan_extraction
-from query.answers.pipeline import must_run, rows_max
 from query.language.analyses.behaviour_nodes import FunnelOrder, FunnelQuery
 from query.language.nodes import BehaviourQuery, ExtractionQuery, Filter, MetricQuery, ParsedQuery
 from query.limits import Limits
-from query.plan.plan import plan_metrics
+from query.plan.plan import must_run, plan_metrics, rows_max
 from query.plan.views import SourceOf, Views
 from query.sql import statements
 from query.sql.statement import Statement
@@ -36,3 +35,4 @@ def statement_of(
         case ExtractionQuery() as query:
             rows = plan_extraction(query, views, limits)
             return None if rows.scan.empty else rows.statement(rows.scan)
+    raise TypeError("several statements answer it")

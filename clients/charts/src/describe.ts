@@ -94,7 +94,7 @@ function measureName(job: Job): string {
   const { query } = job.read;
   if (job.settings.names.result) return job.settings.names.result;
   const type = typeof query.analysis_type === "string" ? query.analysis_type : "";
-  if (!type || type === "multi_analysis") return "";
+  if (/^(|multi_analysis|series)$/.test(type)) return "";
   const words = type.replace(/_/g, " ");
   const percentile = type === "percentile" && query.percentile ? ` ${String(query.percentile)}` : "";
   const target = typeof query.target_property === "string" ? ` of ${query.target_property}` : "";

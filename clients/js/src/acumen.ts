@@ -17,6 +17,9 @@ import {
   type MultiResult,
   type Percentile,
   type Result,
+  type SeriesAnswer,
+  type SeriesResult,
+  type Several,
   type Step,
   type StoredEvent,
   type Targeted,
@@ -180,6 +183,10 @@ export class Acumen {
       { ...parameters, event_collection: collection },
       options,
     );
+  }
+  async series<const P extends Several>(parameters: P, options?: CallOptions): Promise<SeriesAnswer<P>> {
+    const answer = await this.query<SeriesResult<P>>("series", { ...parameters }, options);
+    return { ...answer, compare: answer.body.compare };
   }
   async funnel(
     steps: readonly Step[],

@@ -11,6 +11,7 @@ from query.language.parameter_table import (
     EXTRACTION,
     FUNNEL,
     MULTI_ANALYSIS,
+    SERIES,
     SPAN,
     TARGETED,
     Parameter,
@@ -35,6 +36,7 @@ _SUMMARIES = {
     "extraction": "The events themselves",
     "funnel": "How many actors took each step",
     "multi_analysis": "Several analyses at once",
+    "series": "Several questions side by side, and what is computed of them",
 }
 
 _VALUES: dict[str, Json] = {
@@ -47,6 +49,7 @@ _VALUES: dict[str, Json] = {
         for name in ("minimum", "maximum", "average", "median", "percentile", "standard_deviation")
     },
     "multi_analysis": {"type": "object", "description": "The values by their labels."},
+    "series": {"type": "object", "description": "The values by the names of series and formulas."},
 }
 """Schema of each analysis's value over all events of the query."""
 
@@ -68,6 +71,25 @@ _EXAMPLES: dict[str, Json] = {
             },
         ],
     },
+    "series": {
+        "timeframe": "this_14_days",
+        "interval": "daily",
+        "series": {
+            "buyers": {
+                "event_collection": "purchases",
+                "analysis_type": "count_unique",
+                "target_property": "user.id",
+            },
+            "revenue": {
+                "event_collection": "purchases",
+                "analysis_type": "sum",
+                "target_property": "price",
+            },
+        },
+        "formulas": {"revenue per buyer": "revenue / buyers"},
+        "rolling": {"buyers": 7},
+        "compare": "previous_period",
+    },
     "multi_analysis": _WHERE
     | {
         "analyses": {
@@ -77,7 +99,7 @@ _EXAMPLES: dict[str, Json] = {
     },
 }
 _FIRST: Json = {"order_by": {"property_name": "result", "direction": "DESC"}, "limit": 3}
-_UNORDERED = (MULTI_ANALYSIS, Analysis.SELECT_UNIQUE.value)
+_UNORDERED = (MULTI_ANALYSIS, SERIES, Analysis.SELECT_UNIQUE.value)
 _LACKING: Json = {"timeframe": "this_14_days"}
 
 
@@ -177,7 +199,16 @@ def answer_of(analysis: str) -> Json:
                 },
             },
         )
-    return _answer(_metric_result(_VALUES[analysis], labelled=analysis == MULTI_ANALYSIS), {})
+    labelled = analysis in (MULTI_ANALYSIS, SERIES)
+    answer = _answer(_metric_result(_VALUES[analysis], labelled=labelled), {})
+    if analysis == SERIES:
+        answer["properties"]["compare"] = {
+            "type": "object",
+            "description": "With `compare`: without an interval the compared values, with one the compared "
+            "timeframe and what of it no interval has for its counterpart. The compared values of an "
+            "interval stand beside its `value`.",
+        }
+    return answer
 
 
 def _answer(result: Json, more: Json) -> Json:

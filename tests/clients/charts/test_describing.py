@@ -190,3 +190,24 @@ def test_a_table_has_everything(core: Core) -> None:
     answer = {"result": groups(500), "query": COUNT}
     made = core.ask(answer=answer, options={"type": "table"})
     assert len(made["table"]["rows"]) == 500
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_series_are_drawn_as_a_multi_analysis_is(core: Core, grouped: bool) -> None:
+    """What is compared stands beside the values, which are the same."""
+    values: list[Any] = [{"users": 3, "users.rolling": 9}, {"users": None, "users.rolling": 9}]
+    if grouped:
+        values = [[{"g": "a", **value}, {"g": "other", **value}] for value in values]
+    several = {"group_by": "g"} if grouped else {}
+    plain = {"result": by_day(values), "query": {**several, "analysis_type": "multi_analysis"}}
+    compared = {"timeframe": None, "value": values[1], "change": values[1], "change_percent": values[1]}
+    series = {
+        "result": [{**part, "compare": compared} for part in by_day(values)],
+        "compare": {"timeframe": {}, "unmatched": []},
+        "query": {**several, "analysis_type": "series"},
+    }
+    assert core.describe(series) == core.describe(plain)
+    alone, beside = {"result": values[0]}, {"result": values[0], "compare": compared}
+    assert core.describe({**beside, "query": series["query"]}) == core.describe(
+        {**alone, "query": plain["query"]}
+    )

@@ -38,6 +38,13 @@ def shop(served: Served) -> ServedProject:
     return project
 
 
+SERIES = {
+    "series": {"orders": {"event_collection": "purchases", "analysis_type": "count"}},
+    "formulas": {"twice": "orders * 2"},
+    "compare": "previous_year",
+}
+
+
 def calls() -> list[list[Any]]:
     timeframe = {"timeframe": scenario.TIMEFRAME}
     methods = {
@@ -63,6 +70,7 @@ def calls() -> list[list[Any]]:
         ],
         ["multi", "multiAnalysis", "purchases", {**timeframe, "analyses": scenario.ANALYSES}],
         ["funnel", "funnel", scenario.STEPS, timeframe],
+        ["series", "series", {**timeframe, **SERIES}],
         ["extraction", "extraction", "purchases", {"latest": 1, "property_names": ["user.id", "price"]}],
         ["by name", "query", "count", {"event_collection": "purchases", **timeframe}],
         ["warned", "sum", "purchases", {"target_property": "prise"}],
@@ -86,6 +94,7 @@ EXPECTED = [
     ("daily by country", scenario.DAILY_SUMS_BY_COUNTRY),
     ("multi", scenario.MULTI),
     ("funnel", scenario.FUNNEL),
+    ("series", {"orders": 5, "twice": 10}),
     ("by name", 5),
 ]
 
@@ -97,6 +106,11 @@ def test_questions_are_answered(asked: Report, name: str, result: Any) -> None:
     assert "error" not in asked[name], asked[name]
     answer = asked[name]["answer"]["result"]
     assert answer == (pytest.approx(result) if isinstance(result, float) else result)
+
+
+def test_series_are_compared(asked: Report) -> None:
+    compared = asked["series"]["answer"]["compare"]
+    assert (compared["value"], compared["change"]) == ({"orders": 0, "twice": 0}, {"orders": 5, "twice": 10})
 
 
 def test_an_answer_has_warnings_request_id_and_completeness(asked: Report) -> None:

@@ -31,6 +31,22 @@ same<typeof multi.result.orders, number>(true);
 multi.result.plans.length;
 // @ts-expect-error: no such label
 multi.result.revenue;
+const series = await client.series({
+  series: { orders: { event_collection: "purchases", analysis_type: "count" } },
+  formulas: { twice: "orders * 2" },
+  interval: "daily",
+  group_by: "country",
+  compare: "previous_period",
+});
+same<(typeof series.result)[0]["value"][0]["orders"], number | null>(true);
+same<(typeof series.result)[0]["compare"]["change"][0]["twice"], number | null>(true);
+series.result[0]!.value[0]!.country;
+series.compare.unmatched.length;
+const alone = await client.series({ series: { orders: { event_collection: "purchases", analysis_type: "count" } } });
+same<typeof alone.result.orders, number | null>(true);
+same<typeof alone.compare, undefined>(true);
+// @ts-expect-error: no series of values
+await client.series({ series: { all: { event_collection: "purchases", analysis_type: "select_unique" } } });
 // @ts-expect-error: needs a target_property
 await client.sum("purchases", { timeframe: "today" });
 for await (const event of client.tail("purchases", { signal: new AbortController().signal })) {

@@ -60,6 +60,32 @@ PLAIN: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
         ("purchases", {"n": Metric.count(), "top": {"analysis_type": "maximum", "target_property": "price"}}),
         {"timeframe": JANUARY, "interval": "daily", "group_by": "country"},
     ),
+    "series": (
+        (
+            {
+                "buyers": Query.count_unique("purchases", "user.id"),
+                "revenue": {
+                    "event_collection": "purchases",
+                    "analysis_type": "sum",
+                    "target_property": "price",
+                    "filters": P("price") > 5,
+                },
+            },
+        ),
+        {
+            "timeframe": JANUARY,
+            "interval": "daily",
+            "group_by": "country",
+            "formulas": {"each": "revenue / buyers"},
+            "compare": "previous_period",
+            "rolling": {"buyers": 2},
+            "cumulative": "revenue",
+            "share": ["revenue"],
+            "top": {"limit": 1, "by": "revenue", "other": True},
+            "fill": 0,
+            "show": ["revenue", "each", "buyers.rolling", "revenue.cumulative", "revenue.share"],
+        },
+    ),
     "funnel": (([Step("purchases", "user.id"), Step("purchases", "user.id").where(P("price") > 10)],), {}),
     "extraction": (("purchases",), {"latest": 2, "property_names": ["price", "keen.id"]}),
 }
@@ -78,6 +104,21 @@ BUILT = {
     .between(*JANUARY)
     .daily()
     .by("country"),
+    "series": Query.series(
+        {"buyers": Query.count_unique("purchases", "user.id")},
+        revenue=Query.sum("purchases", "price").where(P("price") > 5),
+    )
+    .between(*JANUARY)
+    .daily()
+    .by("country")
+    .formula("each", "revenue / buyers")
+    .compare("previous_period")
+    .rolling(buyers=2)
+    .cumulative("revenue")
+    .share("revenue")
+    .top(1, by="revenue", other=True)
+    .fill(0)
+    .show("revenue", "each", "buyers.rolling", "revenue.cumulative", "revenue.share"),
     "funnel": Query.funnel(Step("purchases", "user.id"), Step("purchases", "user.id").where(P("price") > 10)),
     "extraction": Query.extraction("purchases").latest(2).only("price", "keen.id"),
 }
@@ -138,6 +179,21 @@ def test_rows_of_several_analyses(asker: Acumen) -> None:
     (row,) = answer
     assert (row["n"], row["sum"]) == (4, 49.5)
     assert row.as_dict() == {"n": 4, "sum": 49.5}
+
+
+def test_rows_of_series_and_what_they_are_compared_with(asker: Acumen) -> None:
+    series = {"n": Query.count("purchases"), "revenue": Query.sum("purchases", "price")}
+    answer = asker.series(series, timeframe=("2026-01-02", "2026-01-03"), compare="previous_period")
+    (row,) = answer
+    names = ["", ".compared", ".change", ".change_percent"]
+    assert {name: row[f"revenue{name}"] for name in names} == {
+        "": 12.5, ".compared": 37, ".change": -24.5, ".change_percent": -24.5 / 37 * 100,
+    }  # fmt: skip
+    assert answer.compare is not None
+    assert answer.compare["timeframe"]["start"] == "2026-01-01T00:00:00.000Z"
+    by_day = asker.ask(Query.series(series).between(*JANUARY).daily().by("country").rolling(n=2))
+    assert [row["n.rolling"] for row in by_day if row["country"] == "DE"] == [1, 2]
+    assert list(by_day.columns()[0].values) == [row.start for row in by_day]
 
 
 def test_rows_of_different_values(asker: Acumen) -> None:

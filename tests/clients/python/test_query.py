@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acumen_client import Acumen, Metric, P, Query, Step
-from acumen_client.asking import Arranged, Extracted, Followed
+from acumen_client.asking import Arranged, Computed, Extracted, Followed
 from acumen_client.query import Condition, Narrowed, as_json, parameters_as_json
 from query.language.parameter_table import ANALYSIS_NAMES, taken_by
 from tests.support.scale import examples
@@ -26,7 +26,7 @@ OF_FILES = {"email", "email_address", "delivery", "content_type", "content_encod
 @pytest.mark.parametrize("analysis", ANALYSIS_NAMES)
 def test_each_analysis_takes_what_the_server_takes(analysis: str) -> None:
     method = getattr(Acumen, analysis).__wrapped__
-    hints = {"extraction": Extracted, "funnel": Followed}.get(analysis, Arranged)
+    hints = {"extraction": Extracted, "funnel": Followed, "series": Computed}.get(analysis, Arranged)
     taken = {*inspect.signature(method).parameters, *get_type_hints(hints)} - {"parameters"}
     assert taken == {parameter.name for parameter in taken_by(analysis)} - OF_FILES
 

@@ -297,4 +297,4 @@ class TestBrackets:
 
 
 def test_every_metric_can_be_a_member() -> None:
-    assert {*METRICS, "extraction", "funnel", "multi_analysis"} == ANALYSES
+    assert {*METRICS, "extraction", "funnel", "multi_analysis", "series"} == ANALYSES

@@ -74,7 +74,7 @@ arranged = st.fixed_dictionaries(
 frames = st.one_of(st.sampled_from(RELATIVE), st.tuples(st.integers(1, 9), st.integers(0, 4)))
 """Relative, or so many days before and after the change."""
 questions = st.tuples(
-    arranged, frames, st.sampled_from(["plain", "interval", "interval", "funnel", "ordered"])
+    arranged, frames, st.sampled_from(["plain", "interval", "interval", "series", "funnel", "ordered"])
 )
 events = st.fixed_dictionaries(
     {
@@ -138,10 +138,31 @@ class Stream:
                 asked |= {"order": "ordered", "window": "36_hours"}
             steps: list[dict[str, Any]] = [{**step, "event_collection": self.name} for step in STEPS]
             return {"analysis_type": "funnel", "steps": steps, **asked}
+        if form == "series":
+            return {**asked, **self._series(given)}
         asked |= {**given["what"], "event_collection": self.name, "filters": given["filters"]}
         if form == "interval":
             asked["interval"] = given["interval"]
         return asked if given["group_by"] is None else {**asked, "group_by": given["group_by"]}
+
+    def _series(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Two of them, compared with a timeframe whose events no other does cover."""
+        label_less = given["what"]["analysis_type"] not in ("select_unique", "multi_analysis")
+        one = given["what"] if label_less else {"analysis_type": "count"}
+        start = self.changed - timedelta(days=3, hours=5)
+        asked = {
+            "analysis_type": "series",
+            "series": {
+                "one": {**one, "event_collection": self.name},
+                "all": {"analysis_type": "count", "event_collection": self.name},
+            },
+            "formulas": {"each": "one / all"},
+            "filters": given["filters"],
+            "interval": given["interval"],
+            "cumulative": "one",
+            "compare": {"start": start.isoformat(), "end": (start + timedelta(hours=31)).isoformat()},
+        }
+        return asked if given["group_by"] is None else {**asked, "group_by": given["group_by"], "top": 1}
 
     def end(self) -> None:
         for name in self.questions:
@@ -237,12 +258,15 @@ class Stream:
         """The events that a question is about: for a funnel, those of each step."""
         parts = query.get("steps", [query])
         frame = {name: query[name] for name in ("timeframe", "timezone")}
+        if "compare" in query:
+            parts = [query, {**query, "timeframe": query["compare"]}]
         found = 0
         for part in parts:
             asked: dict[str, Any] = {
                 "event_collection": self.name,
                 "filters": part.get("filters", []),
                 **frame,
+                **({"timeframe": part["timeframe"]} if "compare" in part else {}),
             }
             found += self.asked({"analysis_type": "count", **asked})["result"]
         return found
@@ -285,7 +309,7 @@ def _told(events: list[dict[str, Any]]) -> list[str]:
 
 def _result(told: Any, query: dict[str, Any]) -> Any:
     if query["analysis_type"] != "funnel":
-        return told["result"]
+        return [told["result"], told.get("compare")]
     inner = told["result"] if isinstance(told["result"], dict) else told
     return [inner["result"], inner["actors"]]
 

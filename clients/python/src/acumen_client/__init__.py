@@ -38,9 +38,9 @@ from acumen_client.logging_handler import AcumenHandler
 from acumen_client.managed import AccessKey, Collection, Dataset, Project, SavedQuery
 from acumen_client.middleware import ASGIMiddleware, WSGIMiddleware
 from acumen_client.outcome import Outcome, Recorded, RefusedEvent
-from acumen_client.query import Aggregate, Extraction, Funnel, Metric, P, Query, Step
+from acumen_client.query import Aggregate, Extraction, Funnel, Metric, P, Query, SeriesQuestion, Step
 from acumen_client.queues import DeadLetter
-from acumen_client.results import Events, FunnelResult, FunnelStep, Notice, Result, Row
+from acumen_client.results import Events, FunnelResult, FunnelStep, Notice, Result, Row, SeriesResult
 from acumen_client.retries import NO_RETRIES, Retries
 from acumen_client.sender import AsyncSender, Sender, SenderOptions, SenderStats
 from acumen_client.tail import AsyncTail, EventsMissedWarning, Tail
@@ -101,6 +101,8 @@ __all__ = [
     "SenderClosedError",
     "SenderOptions",
     "SenderStats",
+    "SeriesQuestion",
+    "SeriesResult",
     "ServerError",
     "Step",
     "Tail",

@@ -18,11 +18,12 @@ from acumen_client.query import (
     OrderLike,
     P,
     Query,
+    SeriesQuestion,
     Step,
     Zone,
     parameters_as_json,
 )
-from acumen_client.results import Events, FunnelResult, Result, Told, answer_of
+from acumen_client.results import Events, FunnelResult, Result, SeriesResult, Told, answer_of
 from acumen_client.tail import AsyncTailing, Tailing
 
 
@@ -48,6 +49,23 @@ class Arranged(Asked, total=False):
     limit: int | None
     zero_fill: bool | None
     round: int | Literal["none"] | None
+
+
+class Computed(Arranged, total=False):
+    """Parameters of series: what is computed of them."""
+
+    formulas: Mapping[str, str] | None
+    """Name → formula: ``{"revenue per visit": "revenue / visits"}``."""
+    compare: Any
+    """``"previous_period"``, ``"previous_year"``, ``"same_weekdays"`` or a timeframe."""
+    cumulative: str | Iterable[str] | None
+    rolling: Mapping[str, int] | None
+    """Name → number of intervals."""
+    share: str | Iterable[str] | None
+    top: Mapping[str, Any] | None
+    """``{"limit": 5, "by": "revenue", "other": True}``."""
+    fill: Literal[0, "null", "previous"] | None
+    show: str | Iterable[str] | None
 
 
 class Followed(Asked, total=False):
@@ -164,6 +182,15 @@ def _multi_analysis(
     return _numbers("multi_analysis", event_collection, analyses=analyses, **parameters)
 
 
+def _series(
+    series: Mapping[str, Query | Mapping[str, Any]], **parameters: Unpack[Computed]
+) -> Call[SeriesResult]:
+    """Several questions side by side: ``{"visits": Query.count("visits"), "revenue": Query.sum(…)}``."""
+    return cast(
+        "Call[SeriesResult]", question("series", parameters_as_json({"series": series, **parameters}))
+    )
+
+
 def _funnel(steps: Iterable[Step | Mapping[str, Any]], **parameters: Unpack[Followed]) -> Call[FunnelResult]:
     """How many actors did the first step, how many of those the second, and so on."""
     given = parameters_as_json({"steps": steps, **parameters})
@@ -192,9 +219,12 @@ class Asking(Extracting, Tailing):
     standard_deviation = blocking(_standard_deviation)
     select_unique = blocking(_select_unique)
     multi_analysis = blocking(_multi_analysis)
+    series = blocking(_series)
     funnel = blocking(_funnel)
     extraction = blocking(_extraction)
 
+    @overload
+    def ask(self, query: SeriesQuestion) -> SeriesResult: ...
     @overload
     def ask(self, query: Aggregate) -> Result: ...
     @overload
@@ -222,9 +252,12 @@ class AsyncAsking(AsyncExtracting, AsyncTailing):
     standard_deviation = awaited(_standard_deviation)
     select_unique = awaited(_select_unique)
     multi_analysis = awaited(_multi_analysis)
+    series = awaited(_series)
     funnel = awaited(_funnel)
     extraction = awaited(_extraction)
 
+    @overload
+    async def ask(self, query: SeriesQuestion) -> SeriesResult: ...
     @overload
     async def ask(self, query: Aggregate) -> Result: ...
     @overload

@@ -467,6 +467,18 @@ class Query(Narrowed):
         return Aggregate.of("multi_analysis", collection)._with(analyses=shown)
 
     @staticmethod
+    def series(
+        named: Mapping[str, Query | Mapping[str, Any]] | None = None,
+        /,
+        **labelled: Query | Mapping[str, Any],
+    ) -> SeriesQuestion:
+        """Several questions side by side, by names: ``visits=Query.count("visits"), revenue=Query.sum(…)``.
+
+        Each has its own collection, analysis and filters; timeframe, groups and interval are the whole's.
+        """
+        return SeriesQuestion("series", {"series": _series_as_json({**(named or {}), **labelled})})
+
+    @staticmethod
     def funnel(*steps: Step) -> Funnel:
         """How many actors did the first step, how many of those the second, and so on."""
         return Funnel("funnel", {"steps": [step.to_json() for step in steps]})
@@ -564,6 +576,44 @@ class Aggregate(Query):
 
     def round(self, decimals: int | Literal["none"]) -> Self:
         return self._with(round=decimals)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesQuestion(Aggregate):
+    """A question for several series, and for what is computed of them."""
+
+    def formula(self, name: str, formula: str) -> Self:
+        """One more value: ``formula("revenue per visit", "revenue / visits")``."""
+        return self._with(formulas={**self.parameters.get("formulas", {}), name: formula})
+
+    def compare(self, period: Any) -> Self:
+        """With ``"previous_period"``, ``"previous_year"``, ``"same_weekdays"`` or a timeframe."""
+        return self._with(compare=_compare_as_json(period, self.parameters.get("timezone")))
+
+    def rolling(self, named: Mapping[str, int] | None = None, /, **lengths: int) -> Self:
+        """Series also over so many intervals, ending with each: ``rolling(visitors=7)``."""
+        return self._with(rolling={**self.parameters.get("rolling", {}), **(named or {}), **lengths})
+
+    def cumulative(self, *names: str) -> Self:
+        """Series also from the timeframe's start to each interval's end."""
+        return self._with(cumulative=[*self.parameters.get("cumulative", []), *names])
+
+    def share(self, *names: str) -> Self:
+        """Series also in per cent of the total."""
+        return self._with(share=[*self.parameters.get("share", []), *names])
+
+    def top(self, limit: int, by: str | None = None, other: bool | str = False) -> Self:
+        """Only the first groups of the whole timeframe; ``other`` adds a row of all others."""
+        given = {"limit": limit, "by": by, "other": other}
+        return self._with(top={name: value for name, value in given.items() if value is not None})
+
+    def fill(self, value: Literal[0, "null", "previous"] | None) -> Self:
+        """What stands where a series has no data."""
+        return self._with(fill="null" if value is None else value)
+
+    def show(self, *names: str) -> Self:
+        """Only these of all series, formulas and what is computed of them."""
+        return self._with(show=[*self.parameters.get("show", []), *names])
 
 
 @dataclass(frozen=True, slots=True)
@@ -701,6 +751,8 @@ def parameters_as_json(parameters: Mapping[str, Any]) -> Json:
             continue
         if name == "timeframe":
             shown |= framed_as_json(value, parameters.get("timezone"))
+        elif name == "compare":
+            shown[name] = _compare_as_json(value, parameters.get("timezone"))
         elif name in _READERS:
             shown[name] = _READERS[name](value)
         else:
@@ -712,6 +764,17 @@ def _analyses_as_json(analyses: Mapping[str, Metric | Mapping[str, Any]]) -> Jso
     return {
         label: one.to_json() if isinstance(one, Metric) else as_json(one) for label, one in analyses.items()
     }
+
+
+def _series_as_json(named: Mapping[str, Query | Mapping[str, Any]]) -> Json:
+    return {
+        label: one.to_definition() if isinstance(one, Query) else parameters_as_json(one)
+        for label, one in named.items()
+    }
+
+
+def _compare_as_json(period: Any, zone: Zone | None = None) -> Any:
+    return framed_as_json(period, zone)["timeframe"]
 
 
 def _steps_as_json(steps: Iterable[Step | Mapping[str, Any]]) -> list[Json]:
@@ -730,5 +793,6 @@ _READERS: Mapping[str, Any] = {
     "timezone": zone_as_json,
     "analyses": _analyses_as_json,
     "steps": _steps_as_json,
+    "series": _series_as_json,
     "property_names": _names_as_json,
 }

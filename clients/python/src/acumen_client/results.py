@@ -22,6 +22,8 @@ INSTANTS = ("keen.timestamp", "keen.created_at")
 """Properties whose values are instants, whatever JSON makes of them."""
 COUNTS = ("count", "count_unique", "funnel")
 FRACTIONS = ("average", "standard_deviation")
+LABELLED = ("multi_analysis", "series")
+"""Their numbers have labels of their own, in place of ``result``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ class Result(AnyResult):
     @property
     def _labels(self) -> Mapping[str, str] | None:
         """The labels of a multi_analysis and their analyses."""
-        if self.analysis != "multi_analysis":
+        if self.analysis not in LABELLED:
             return None
         asked = self.question.get("analyses")
         if asked:
@@ -183,7 +185,7 @@ class Result(AnyResult):
             for sent in value:
                 groups = {name: self._told(name, sent.get(name)) for name in self._groups}
                 others = {name: one for name, one in sent.items() if name not in groups}
-                yield Row(others if self.analysis == "multi_analysis" else others.get(RESULT), groups)
+                yield Row(others if self.analysis in LABELLED else others.get(RESULT), groups)
         elif self.analysis == "select_unique" and not self._divided:
             target = str(self.question.get("target_property"))
             yield from (Row(self._told(target, one)) for one in value)
@@ -195,6 +197,43 @@ class Result(AnyResult):
 
     def _instant(self, text: str) -> datetime:
         return instant(text, self.zone)
+
+
+@dataclass(frozen=True)
+class SeriesResult(Result):
+    """The answer to a question for series.
+
+    Where it compares, rows have for each label also ``revenue.compared``, ``revenue.change`` and
+    ``revenue.change_percent``.
+    """
+
+    @property
+    def compare(self) -> Mapping[str, Any] | None:
+        """What is compared, as the server sent it: the timeframe, and what of it nothing is compared with."""
+        return self.body.get("compare")
+
+    @cached_property
+    def rows(self) -> Sequence[Row]:
+        if self.compare is None:
+            return super().rows
+        parts = self.value if self._divided else [{"value": self.value, "compare": self.compare}]
+        return tuple(row for part in parts for row in self._compared(part))
+
+    def _compared(self, part: Mapping[str, Any]) -> Iterator[Row]:
+        ends = part.get("timeframe")
+        instants = (self._instant(ends["start"]), self._instant(ends["end"])) if ends else (None, None)
+        compared = part["compare"]
+        columns = [part["value"], compared["value"], compared["change"], compared["change_percent"]]
+        rows = zip(*(list(self._grouped(column)) for column in columns), strict=True)
+        for row, *others in rows:
+            values = dict(row.value)
+            for name, other in zip(("compared", "change", "change_percent"), others, strict=True):
+                values |= {f"{label}.{name}": value for label, value in other.value.items()}
+            yield Row(values, row.groups, *instants)
+
+    @property
+    def _labels(self) -> Mapping[str, str] | None:
+        return dict.fromkeys(self.rows[0].value, "sum") if self.rows else {}
 
 
 @dataclass(frozen=True)
@@ -271,7 +310,7 @@ class Events(AnyResult):
         return frames.columns_of_events(self.rows)
 
 
-Told: TypeAlias = Result | FunnelResult | Events
+Told: TypeAlias = Result | SeriesResult | FunnelResult | Events
 """The answer to a question of any kind."""
 
 
@@ -325,7 +364,7 @@ def answer_of(
     if analysis == "funnel" and isinstance(value, Mapping):  # as results of saved queries hold it
         body = {**body, **value}
         value = value.get(RESULT)
-    kinds: dict[str, type[Told]] = {"funnel": FunnelResult, "extraction": Events}
+    kinds: dict[str, type[Told]] = {"funnel": FunnelResult, "extraction": Events, "series": SeriesResult}
     return kinds.get(analysis, Result)(
         analysis=analysis,
         value=value,
