@@ -4,7 +4,7 @@ import { type Properties, type Source } from "./events.js";
 import { type ExtractOptions } from "./extracting.js";
 import { type CallOptions, type Target } from "./http.js";
 import { AccessKeys, Collections, Dashboards, Datasets, Projects, SavedQueries } from "./managing.js";
-import { type Answer, type Arranged, type Extraction, type Followed, type FunnelAnswer, type Multi, type MultiResult, type Percentile, type Step, type StoredEvent, type Targeted, type Timezone } from "./questions.js";
+import { type Answer, type Arranged, type Extraction, type Followed, type FunnelAnswer, type Multi, type MultiResult, type Percentile, type SeriesAnswer, type Several, type Step, type StoredEvent, type Targeted, type Timezone } from "./questions.js";
 import { type Outcome, type SenderOptions } from "./recording.js";
 import { Tail, type TailOptions } from "./tail.js";
 export interface AcumenOptions extends Target {
@@ -273,6 +273,7 @@ export declare class Acumen {
         result: import("./questions.js").Json[];
     })[] : import("./questions.js").Json[]>>;
     multiAnalysis<const P extends Multi>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<MultiResult<P>>>;
+    series<const P extends Several>(parameters: P, options?: CallOptions): Promise<SeriesAnswer<P>>;
     funnel(steps: readonly Step[], parameters?: Followed, options?: CallOptions): Promise<FunnelAnswer>;
     /** The events in one answer: 100,000 at most. */
     extraction(collection: string, parameters?: Extraction, options?: CallOptions): Promise<Answer<StoredEvent[]>>;

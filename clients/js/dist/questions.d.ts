@@ -159,6 +159,69 @@ type Labelled<A> = {
 export type MultiResult<P extends Multi> = Spread<P extends {
     group_by: Group | readonly Group[];
 } ? (Names<P> & Labelled<P["analyses"]>)[] : Labelled<P["analyses"]>, P>;
+/** One named question of several; timeframe, interval and groups are the whole question's. */
+export interface OneSeries extends Member {
+    event_collection: string;
+    analysis_type: Exclude<Metric, "select_unique">;
+    filters?: readonly Filter[];
+    /** What this collection calls the properties of the question's `group_by`. */
+    group_by?: Group | readonly Group[];
+}
+export interface Several extends Arranged {
+    series: Readonly<Record<string, OneSeries>>;
+    /** Name → formula: `{ "revenue per visit": "revenue / visits" }`. */
+    formulas?: Readonly<Record<string, string>>;
+    compare?: "previous_period" | "previous_year" | "same_weekdays" | Timeframe;
+    cumulative?: string | readonly string[];
+    /** Name → number of intervals. */
+    rolling?: Readonly<Record<string, number>>;
+    share?: string | readonly string[];
+    top?: {
+        limit: number;
+        by?: string;
+        other?: boolean | string;
+    };
+    fill?: 0 | null | "null" | "previous";
+    show?: string | readonly string[];
+}
+type SeriesValues<P extends Several> = {
+    [Label in keyof P["series"]]: number | null;
+} & {
+    [Label in keyof P["formulas"]]: number | null;
+} & {
+    [label: string]: Json;
+};
+type SeriesRows<P extends Several> = P extends {
+    group_by: Group | readonly Group[];
+} ? (Names<P> & SeriesValues<P>)[] : SeriesValues<P>;
+/** What values are compared with, and how much they differ. */
+export interface Compared<Values> {
+    /** Null where an interval has no counterpart. */
+    timeframe: Span | null;
+    value: Values;
+    change: Values;
+    change_percent: Values;
+}
+type SeriesPart<P extends Several> = Part<SeriesRows<P>> & (P extends {
+    compare: any;
+} ? {
+    compare: Compared<SeriesRows<P>>;
+} : unknown);
+/** The result of series: rows within parts, or without an interval rows or values. */
+export type SeriesResult<P extends Several> = P extends {
+    interval: string;
+} ? SeriesPart<P>[] : SeriesRows<P>;
+export interface SeriesAnswer<P extends Several> extends Answer<SeriesResult<P>> {
+    /** Of a comparison: without an interval the compared values, with one what no interval is compared with. */
+    compare: P extends {
+        compare: any;
+    } ? P extends {
+        interval: string;
+    } ? {
+        timeframe: Span;
+        unmatched: Part<SeriesRows<P>>[];
+    } : Compared<SeriesRows<P>> : undefined;
+}
 /** A name in a question that leaves it without data. */
 export interface QueryWarning {
     code: string;
