@@ -74,3 +74,18 @@ class Limits:
                 f"The query would read more than {self.rows_max:,} events. Ask for a shorter timeframe: "
                 "filters and groups do not change how many are read."
             )
+
+
+@dataclass(frozen=True, slots=True)
+class SqlLimits:
+    """Upper limits of one statement: counts, unless the name ends in a unit."""
+
+    rows_max: int = 100_000
+    bytes_max: int = 50_000_000
+    memory_bytes: int = 256 << 20
+    spill_bytes: int = 2 << 30
+    timeout_seconds: float = 60.0
+    threads: int = 2
+    length_max: int = 100_000
+    """Characters of the text."""
+    tables_max: int = 50

@@ -22,7 +22,7 @@ from query.errors import InvalidQuery
 from query.language.calendar import WeekStart
 from query.language.preferences import DECIMALS_MAX, Preferences, decimals
 from query.language.suggestions import nearest
-from query.limits import Limits
+from query.limits import Limits, SqlLimits
 from service.machine import container_cpus, container_memory_bytes
 
 PREFIX = "ACUMEN_"
@@ -406,6 +406,45 @@ class Settings(BaseSettings):
     query_wait_seconds: float = Field(
         30.0, gt=0, description="Longest wait, in seconds, of a query for a free slot (429 after it)."
     )
+    sql_rows_max: int = Field(
+        100_000,
+        ge=1,
+        description="Rows of one SQL statement's answer (400 beyond, unless it has a `limit`).",
+    )
+    sql_bytes_max: int = Field(50_000_000, ge=1_000, description="Bytes of one SQL statement's answer.")
+    sql_length_max: int = Field(100_000, ge=1, description="Characters of one SQL statement.")
+    sql_timeout_seconds: float = Field(
+        60.0, gt=0, le=3_600, description="Longest run, in seconds, of one SQL statement (504)."
+    )
+    sql_memory_bytes: int = Field(
+        256 * MIB,
+        ge=64 * MIB,
+        description="Bytes of memory of the database in the process of one SQL statement, beside those of "
+        "`ACUMEN_MEMORY_BYTES`; the process itself takes about 100 MB more.",
+    )
+    sql_spill_bytes: int = Field(
+        2 << 30, ge=0, description="Bytes on disk that one SQL statement may use beyond memory."
+    )
+    sql_threads: int = Field(2, ge=1, le=256, description="Threads of one SQL statement.")
+    sql_slots: int = Field(
+        4,
+        ge=1,
+        le=256,
+        description="SQL statements that one worker runs at once; those of one project take at most half of "
+        "them.",
+    )
+    sql_queue_max: int = Field(
+        32,
+        ge=0,
+        description="SQL statements that may wait for a slot of one worker (429 beyond); half of them of a "
+        "project.",
+    )
+    sql_idle_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds without a SQL statement after which the process that waits for the next one "
+        "ends; it takes about 100 MB.",
+    )
     cached_bytes_max: int = Field(
         64 * MIB, ge=0, description="Bytes of saved queries' results that one worker holds in memory."
     )
@@ -714,6 +753,19 @@ class Settings(BaseSettings):
             latest_max=self.extraction_events_max,
             response_bytes_max=self.response_bytes_max,
             timeout_seconds=self.query_timeout_seconds,
+        )
+
+    @property
+    def sql_limits(self) -> SqlLimits:
+        """The limits of one SQL statement."""
+        return SqlLimits(
+            rows_max=self.sql_rows_max,
+            bytes_max=self.sql_bytes_max,
+            memory_bytes=self.sql_memory_bytes,
+            spill_bytes=self.sql_spill_bytes,
+            timeout_seconds=self.sql_timeout_seconds,
+            threads=self.sql_threads,
+            length_max=self.sql_length_max,
         )
 
     @property

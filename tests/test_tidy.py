@@ -37,7 +37,7 @@ CONFINED = {
     "joserfc": r"service\.people\.openid_provider",
     "segno": r"service\.people\.second_factor",
     "alembic": r"storage\.catalog\.(migration|migrations\..*)",
-    "duckdb": r"query\.engine\.engine|storage\.columns\.shredder",
+    "duckdb": r"query\.engine\.engine|query\.untrusted\.process|storage\.columns\.shredder",
     "pyarrow.parquet": (
         r"storage\.(files\.(parquet|compaction)|maintenance\.integrity_check)|service\.imports\.tables"
     ),
@@ -79,7 +79,7 @@ ROOMS = {
         "shell_import",
         "cli",
     ),
-    "query": ("language", "plan", "sql", "engine", "behaviour", "answers"),
+    "query": ("language", "plan", "sql", "engine", "behaviour", "answers", "untrusted"),
     "storage": (
         "disk",
         "log",

@@ -6,7 +6,6 @@ path that has a value: it cannot distinguish null from absent, nor represent an 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -14,16 +13,9 @@ import pyarrow as pa
 
 from query.answers.export import Chunk, named_paths
 from query.answers.extraction import decoded, events
+from query.csv_cells import LINE_END, QUOTED, csv_text
 from query.json_encoding import dumps
 from query.plan.columns import Column, ColumnKind
-
-GUARD = "'"
-GUARDED = "=+-@\t\r\n＝＋－＠" + GUARD
-"""A CSV text that begins with one of these is prefixed with ``GUARD``: spreadsheets run some as formulas.
-
-A text that begins with the guard itself is prefixed too, so that removing one guard always restores it.
-"""
-LINE_END = "\r\n"
 
 ARROW_TYPES: Mapping[ColumnKind, pa.DataType] = {
     ColumnKind.NUMBER: pa.float64(),
@@ -34,8 +26,6 @@ ARROW_TYPES: Mapping[ColumnKind, pa.DataType] = {
     ColumnKind.JSON: pa.string(),
     ColumnKind.INSTANT: pa.timestamp("us", "UTC"),
 }
-
-_QUOTED = re.compile('[",\r\n]')
 
 
 def ndjson(chunk: Chunk, properties: Collection[str] | None) -> bytes:
@@ -51,7 +41,7 @@ class Csv:
         self._paths = named_paths(properties, held.values())
 
     def header(self) -> bytes:
-        return (",".join(_text(path) for path in self._paths) + LINE_END).encode()
+        return (",".join(csv_text(path) for path in self._paths) + LINE_END).encode()
 
     def lines(self, chunk: Chunk) -> bytes:
         cells = list(zip(*chunk.rows, strict=True))[1:]
@@ -81,18 +71,8 @@ def _texts(kind: ColumnKind, values: Sequence[Any]) -> list[str]:
     return ["" if value is None else write(value) for value in values]
 
 
-def _text(value: str) -> str:
-    if not value:
-        return '""'
-    if value[0] in GUARDED:
-        value = GUARD + value
-    if _QUOTED.search(value):
-        return '"' + value.replace('"', '""') + '"'
-    return value
-
-
 def _list(value: str) -> str:
-    return '"' + value.replace('"', '""') + '"' if _QUOTED.search(value) else value
+    return '"' + value.replace('"', '""') + '"' if QUOTED.search(value) else value
 
 
 def _boolean(value: bool) -> str:
@@ -101,7 +81,7 @@ def _boolean(value: bool) -> str:
 
 _WRITERS: Mapping[ColumnKind, Callable[[Any], str]] = {
     ColumnKind.NUMBER: repr,
-    ColumnKind.STRING: _text,
+    ColumnKind.STRING: csv_text,
     ColumnKind.JSON: _list,
     ColumnKind.BOOLEAN: _boolean,
 }

@@ -75,7 +75,7 @@ def _direct(scan: Scan, zoned: bool) -> tuple[Statement, list[Statement]] | None
     if scan.tail is not None:
         return name(scan.tail), _tests(scan, timed=True)
     piece = scan.pieces[0]
-    return _files(piece), _tests(scan, timed=piece.timed, marked=marked)
+    return files_of(piece), _tests(scan, timed=piece.timed, marked=marked)
 
 
 def _has_instant(columns: Iterable[Column]) -> bool:
@@ -139,10 +139,10 @@ def _coordinate(column: Statement, position: int) -> Statement:
 
 
 def _read_files(piece: FileSet, scan: Scan) -> Statement:
-    return _select(scan, piece.held, _files(piece), piece.timed, marked=piece.marked)
+    return _select(scan, piece.held, files_of(piece), piece.timed, marked=piece.marked)
 
 
-def _files(piece: FileSet) -> Statement:
+def files_of(piece: FileSet) -> Statement:
     by_name = Statement(", union_by_name=true" if piece.by_name else "")
     return sql("read_parquet({}, hive_partitioning=false{})", bound(list(piece.paths)), by_name)
 

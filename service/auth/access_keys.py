@@ -74,6 +74,8 @@ class Options:
     datasets: DatasetScope = DatasetScope()
     extraction: bool = True
     """Whether raw events may be extracted."""
+    sql: bool = False
+    """Whether SQL may be sent."""
     quotas: Mapping[str, int] = field(default_factory=dict)
     embed_origins: frozenset[str] | None = None
     """Origins for embed tokens that name none; None: such tokens may be used by any page."""
@@ -118,7 +120,13 @@ def read_definition(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
     for section in (QUOTAS, EMBED):
         if sent_options and sent_options.get(section) is not None:
             options[section] = sent_options[section]
-    _check_autofill(read_options(options, check_regex).autofill)
+    read = read_options(options, check_regex)
+    _check_autofill(read.autofill)
+    if read.sql and not (read.extraction and "queries" in permitted):
+        raise InvalidParameter(
+            "'options.queries.sql' is true, and SQL shows events themselves: 'permitted' must name "
+            "'queries', and 'options.queries.extraction' must not be false."
+        )
     for section in ("queries", "saved_queries"):
         limits = _section(options, section)
         if "filters" in limits and limits["filters"] is None:
@@ -149,10 +157,9 @@ def read_options(options: Json, check_regex: CheckRegex) -> Options:
     if not isinstance(autofill, dict | None):
         raise _wrong("options.writes.autofill", "an object", autofill)
     _only(sections["writes"], "writes", "autofill")
-    _only(sections["queries"], "queries", "filters", "extraction")
-    extraction = sections["queries"].get("extraction")
-    if not isinstance(extraction, bool | None):
-        raise _wrong("options.queries.extraction", "true or false", extraction)
+    _only(sections["queries"], "queries", "filters", "extraction", "sql")
+    extraction = _switch(sections["queries"], "queries", "extraction")
+    sql = _switch(sections["queries"], "queries", "sql")
     _only(sections["saved_queries"], "saved_queries", "allowed", "blocked", "filters")
     _only(sections["cached_queries"], "cached_queries", "allowed", "blocked")
     return Options(
@@ -163,6 +170,7 @@ def read_options(options: Json, check_regex: CheckRegex) -> Options:
         cached=_names(sections["cached_queries"], "cached_queries"),
         datasets=_datasets(sections["datasets"]),
         extraction=extraction is not False,
+        sql=sql is True,
         quotas=read_quotas(options.get(QUOTAS), f"options.{QUOTAS}", NAMES),
         embed_origins=_embed_origins(_section(options, EMBED)),
     )
@@ -243,6 +251,13 @@ def _only(section: Json, name: str, *known: str) -> None:
     for key in section:
         if key not in known:
             raise _unknown(f"options.{name}", str(key), known)
+
+
+def _switch(section: Json, name: str, key: str) -> bool | None:
+    value = section.get(key)
+    if not isinstance(value, bool | None):
+        raise _wrong(f"options.{name}.{key}", "true or false", value)
+    return value
 
 
 def _filters(section: Json, name: str, check_regex: CheckRegex) -> tuple[Filter, ...]:

@@ -18,9 +18,11 @@ SCOPED_KEYS = "scoped_keys"
 """Whether the project accepts scoped keys at all."""
 SCOPED_KEYS_WITHOUT_FILTERS = "scoped_keys_without_filters"
 """Whether it accepts scoped keys without filters."""
+SQL = "sql"
+"""Whether the read key, scoped keys and people without the master key may send SQL."""
 QUOTAS = "quotas"
 """How much the project may send, query and store."""
-SWITCHES = (SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS)
+SWITCHES = (SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS, SQL)
 
 KNOWN = (*SWITCHES, QUOTAS, *NAMES)
 

@@ -29,7 +29,7 @@ from query.limits import Limits
 from service.auth.access_keys import NO_OPTIONS, Options, stored_options
 from service.auth.embed_conditions import READ, EmbedGrant, TokenUse, granted
 from service.auth.embed_tokens import BadToken, TokenLink, TokenSecrets, is_embed_token, read_token
-from service.auth.preferences import SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS, is_on
+from service.auth.preferences import SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS, SQL, is_on
 from service.auth.scoped_keys import Scope, scope_of
 from service.auth.shared_boards import SharedBoard, SharedBoards
 from service.errors import OF_ORGANISATION, AdminOnly, ApiError, Forbidden, InvalidKey, NotFound
@@ -79,6 +79,9 @@ class Permission(StrEnum):
     EXTRACTIONS = "extractions"
     EXPORTS = "exports"
     TAIL = "tail"
+    SQL = "sql"
+    """To read events by SQL: of the master key and owners, of access keys by their options, and of others by
+    a preference of the project."""
 
 
 _OF_QUERIES = frozenset({Permission.EXTRACTIONS, Permission.EXPORTS, Permission.TAIL})
@@ -100,6 +103,10 @@ _OF_TOKENS = frozenset({Permission.SAVED_QUERIES, Permission.CACHED_QUERIES, Per
 """Permissions of embed tokens, where their access key has them. Further ones are those that they allow."""
 _USES = frozenset(Permission(use) for use in TokenUse)
 """The further ones."""
+_NO_SQL = (
+    "SQL is off for this key. An access key has it by 'options.queries.sql' beside the permission 'queries'; "
+    "the read key, scoped keys and people who do not own the project by the project's preference 'sql'."
+)
 _NOT_BY_TOKEN = "This embed token may not do that"
 _OF_SHARE = "share/"
 """The beginning of the ids of callers with the token of a dashboard's share."""
@@ -147,6 +154,8 @@ class Caller:
             return
         if self.embed is not None:
             raise _refusal_of_token(self.embed, frozenset(any_of))
+        if any_of == (Permission.SQL,):
+            raise Forbidden(_NO_SQL)
         if self.role is not None:
             raise Forbidden(f"Your role in this project, {self.role}, does not allow that.")
         if OF_MASTER_KEY.issuperset(any_of):
@@ -188,7 +197,7 @@ class Caller:
     @property
     def sees_all_answers(self) -> bool:
         """Whether the caller may query, and nothing narrows what it sees."""
-        rest = replace(self.options, autofill=None, quotas={}, embed_origins=None)
+        rest = replace(self.options, autofill=None, quotas={}, embed_origins=None, sql=False)
         narrowed = self.embed is not None or self.forced_filters or rest != NO_OPTIONS
         return Permission.QUERIES in self.permissions and not narrowed
 
@@ -713,7 +722,7 @@ def unknown_project(project_id: str) -> NotFound:
 def caller_in_role(project: Project, role: Role, person_id: str) -> Caller:
     """The caller for a person with this role in the project."""
     own_id = f"{_OF_PERSON}{person_id}"
-    return Caller(project, _OF_ROLES[role], key_id=own_id, counted_as=own_id, role=role)
+    return Caller(project, _with_sql(project, _OF_ROLES[role]), key_id=own_id, counted_as=own_id, role=role)
 
 
 def person_of(key_id: str) -> str | None:
@@ -793,6 +802,8 @@ def caller_by_access_key(project: Project, key: AccessKey) -> Caller:
     if Permission.QUERIES in permissions:
         # Which files were asked for may be looked at without the right to ask for another.
         permissions |= _OF_QUERIES if options.extraction else {Permission.EXPORTS}
+        if options.sql and options.extraction:
+            permissions |= {Permission.SQL}
     return Caller(project, permissions, options=options, key_id=key.digest, counted_as=key.digest)
 
 
@@ -861,7 +872,9 @@ def _by_scope(project: Project, scope: Scope, digest: str) -> Caller | None:
         return None
     permissions = frozenset[Permission]().union(*(_BY_OPERATION[operation] for operation in scope.operations))
     scopes = _scopes_of(project)
-    return Caller(project, permissions, filters, key_id=scopes + digest, counted_as=scopes)
+    return Caller(
+        project, _with_sql(project, permissions), filters, key_id=scopes + digest, counted_as=scopes
+    )
 
 
 def _permissions(project: Project, key: str | None) -> frozenset[Permission] | None:
@@ -875,7 +888,14 @@ def _permissions(project: Project, key: str | None) -> frozenset[Permission] | N
         return _ALL
     if not (write or read):
         return None
-    return (_WRITE if write else frozenset()) | (_READ if read else frozenset())
+    return _with_sql(project, (_WRITE if write else frozenset()) | (_READ if read else frozenset()))
+
+
+def _with_sql(project: Project, permissions: frozenset[Permission]) -> frozenset[Permission]:
+    """The permissions, with SQL for who may see all events if the project's preferences say so."""
+    if Permission.EXTRACTIONS in permissions and is_on(project.preferences, SQL):
+        return permissions | {Permission.SQL}
+    return permissions
 
 
 def _equal(known: str, given: str) -> bool:

@@ -32,6 +32,7 @@ from service.http.routes import (
     retention,
     saved_queries,
     schema,
+    sql,
     system,
 )
 from service.http.routes.accounts import joining, openid, organisation_people, own
@@ -52,6 +53,7 @@ from service.settings import Settings
 
 SERVED = (
     queries.area,
+    sql.area,
     system.area,
     discovery.area,
     live_tail.area,
@@ -88,6 +90,7 @@ AREAS = (
     recording.area,
     imports.area,
     queries.area,
+    sql.area,
     extractions.area,
     live_tail.area,
     saved_queries.area,

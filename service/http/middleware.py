@@ -34,7 +34,8 @@ FIELDS = "acumen.fields"
 ALLOW_ORIGIN = (b"access-control-allow-origin", b"*")
 EXPOSE = (
     b"access-control-expose-headers",
-    b"Retry-After, RateLimit, RateLimit-Policy, Warning, X-Request-Id, Acumen-Duplicates, ETag",
+    b"Retry-After, RateLimit, RateLimit-Policy, Warning, X-Request-Id, Acumen-Duplicates, Acumen-Truncated, "
+    b"ETag",
 )
 NO_STORE = (b"cache-control", b"no-store")
 PREFLIGHT: Headers = [

@@ -18,6 +18,7 @@ from service.pictures.painter import Painter
 from service.queries.live_tails import LiveTails
 from service.queries.profiles import Profiles
 from service.queries.query_service import QueryService
+from service.queries.sql_service import SqlService
 from service.saved_queries.result_cache import ResultCache
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -65,6 +66,7 @@ class Parts:
     """Threads for catalog access, which may wait for a disk."""
     profiles: Profiles
     previewer: Previewer
+    sql: SqlService
     openid: OpenIdLogIn | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     clock: Callable[[], int] = system_clock

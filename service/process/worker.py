@@ -63,6 +63,7 @@ from service.queries.arrival_finder import ArrivalFinder
 from service.queries.live_tails import LiveTails, TailLimits
 from service.queries.profiles import Profiles
 from service.queries.query_service import QueryService
+from service.queries.sql_service import SqlService
 from service.queries.tail_cursor import TailCursors
 from service.saved_queries.result_cache import ResultCache
 from service.saved_queries.results import Results
@@ -173,6 +174,7 @@ async def composed(
             catalog_threads,
             Profiles(reader, query_service, catalog_threads, _kept_profiles_max(settings)),
             stack.enter_context(contextlib.closing(Previewer(settings))),
+            stack.enter_context(_sql(settings, catalog, reader, engine, query_service)),
             openid=_openid(accounts),
             clock=clock,
         )
@@ -296,6 +298,12 @@ def _query_service(
         kept_bytes_max=_kept_answers_max(settings) - _kept_profiles_max(settings),
         preferences=settings.preferences,
     )
+
+
+def _sql(
+    settings: Settings, catalog: Catalog, reader: Reader, engine: Engine, queries: QueryService
+) -> contextlib.closing[SqlService]:
+    return contextlib.closing(SqlService(settings, catalog.folder, reader, engine, queries))
 
 
 def _painter(settings: Settings) -> Painter:

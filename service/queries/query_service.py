@@ -296,7 +296,7 @@ class QueryService:
         params = read()
         question = self._read(analysis, params, deadline, self.preferences_of(caller.project))
         if question.explain:
-            _check_may_explain(caller)
+            check_may_explain(caller)
         forced = caller.filters_for(Permission.QUERIES)
         warn = self._warner(caller, analysis, params, question, deadline)
         seers = (*forced, *(() if warn is None else caller.filters_for(Permission.SCHEMA)))
@@ -432,7 +432,7 @@ class _GoneWatch:
         self._token.cancel(QueryCancelled("The client went away."))
 
 
-def _check_may_explain(caller: Caller) -> None:
+def check_may_explain(caller: Caller) -> None:
     """Raises Forbidden where the explanation would reveal more than the caller may see."""
     if caller.embed is not None:
         raise Forbidden("'explain' shows statements: it is not for embed tokens.")

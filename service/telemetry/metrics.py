@@ -22,8 +22,9 @@ from service.machine import allocate
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 PROFILE = "profile"
-QUERY_KINDS = (*ANALYSIS_NAMES, PROFILE)
-"""What takes a query's slot: analyses, and profiles of collections."""
+SQL = "sql"
+QUERY_KINDS = (*ANALYSIS_NAMES, PROFILE, SQL)
+"""What takes a query's slot: analyses, profiles of collections, and SQL."""
 ROUTES = ("record", "queries", "schema", "tail", "discovery", "system", "other")
 PAUSES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 ERROR_STATUSES = tuple(

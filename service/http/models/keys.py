@@ -43,6 +43,7 @@ class WriteOptions(BaseModel):
 class QueryOptions(BaseModel):
     filters: list[Json] | None = Field(None, description="Apply to every query made with the key.")
     extraction: bool | None = None
+    sql: bool | None = Field(None, description="Whether the key may send SQL; false where it is left out.")
 
 
 class DatasetIndex(BaseModel):

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from query.answers.export import SLICE_BYTES, SLICE_ROWS, ExtractionRun, ExtractionSlices, rows_of_slice
-from query.answers.export_rows import GUARD, GUARDED
 from query.answers.pipeline import answer
+from query.csv_cells import GUARD, GUARDED
 from query.engine.engine import Deadline, Engine
 from query.errors import QueryLimitExceeded, TooManyConditions
 from query.language.nodes import Condition, ExtractionQuery, Filter, Operator, ParsedQuery, Span
