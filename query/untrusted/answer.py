@@ -87,7 +87,7 @@ def answer_sql(
     query: SqlQuery,
     around: Surroundings,
     engine: Engine,
-    children: SqlProcesses,
+    processes: SqlProcesses,
     *,
     limits: Limits,
     sql_limits: SqlLimits,
@@ -99,7 +99,7 @@ def answer_sql(
 
     def attempt() -> tuple[bytes, bool]:
         reservation.reduce_to(0)
-        with children.one() as child:
+        with processes.one() as child:
             asking = _Asking(query, around, engine, child, limits, sql_limits, deadline, reservation)
             return asking.answer()
 

@@ -88,13 +88,15 @@ def judge(tree: Node) -> Judged:
 
 
 def refused_kind(kind: str) -> RefusedStatement:
-    """The refusal of a statement that is no SELECT, by the name of its kind."""
-    name = kind.rpartition(".")[2].replace("_", " ")
+    """The refusal of a statement that is no SELECT, by DuckDB's name of its kind."""
+    name = kind.replace("_", " ")
     if name == "MULTI":
         return RefusedStatement(
             "A statement that becomes several, such as PIVOT without IN, is refused: list the values, as in "
             "PIVOT t ON a IN ('x', 'y') USING count(*)."
         )
+    if name == "OTHER":
+        return RefusedStatement(f"A statement of this kind is refused. {_READS}")
     return RefusedStatement(f"{name} statements are refused. {_READS}")
 
 

@@ -35,7 +35,7 @@ from query.untrusted.messages import (
     packed,
     work_of,
 )
-from query.untrusted.rows import BATCH_ROWS, RowWriter, TooMuch, Unwritable
+from query.untrusted.rows import BATCH_ROWS, RowWriter, TooMuch, Unwritable, distinct
 from storage.schema import fold
 
 WORK_BYTES_MAX = 1 << 40
@@ -130,7 +130,7 @@ class _Run:
         )
         seccomp = self._confinement.filter_calls()
         landlock = self._confinement.restrict_files([text.folder], text.scratch)
-        judged = judge(_tree(text.sql))
+        judged = judge(tree_of(text.sql))
         self._names = judged.columns
         reads = Reads(
             list(judged.tables), sorted(judged.own_tables), sorted(judged.columns), landlock, seccomp
@@ -157,7 +157,15 @@ class _Run:
             return stream.read_all()
 
 
-def _tree(sql: str) -> Mapping[str, Any]:
+def _kind_of(statement: duckdb.Statement) -> str:
+    try:
+        return str(statement.type.name)
+    except ValueError:
+        # The Python package has no name for some kinds.
+        return "OTHER"
+
+
+def tree_of(sql: str) -> Mapping[str, Any]:
     """The parsed tree of the one SELECT in a text. Raises RefusedStatement, duckdb.Error.
 
     The connection is closed again: its threads would not be confined further.
@@ -172,8 +180,9 @@ def _tree(sql: str) -> Mapping[str, Any]:
             raise RefusedStatement(
                 f"The text has {len(statements)} statements, as semicolons separate them: send one SELECT."
             )
-        if statements[0].type != duckdb.StatementType.SELECT:
-            raise refused_kind(str(statements[0].type))
+        kind = _kind_of(statements[0])
+        if kind != duckdb.StatementType.SELECT.name:
+            raise refused_kind(kind)
         ((serialized,),) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
         tree: Mapping[str, Any] = json.loads(serialized)
     finally:
@@ -193,7 +202,7 @@ def _rows(text: Text, work: Work, tails: Mapping[str, pa.Table]) -> tuple[RowsHe
     relation = connection.sql(text.sql, params=work.parameters)
     if relation is None:
         raise RefusedStatement("The statement has no rows.")
-    names, types = list(relation.columns), [str(one) for one in relation.types]
+    names, types = distinct(relation.columns), [str(one) for one in relation.types]
     writer = RowWriter(
         names,
         types,

@@ -23,6 +23,8 @@ _ENVIRONMENT = {
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
+    # Arrow's own allocator takes a gibibyte of address space at once, which counts against the limit.
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
     "PYTHONUTF8": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
@@ -86,9 +88,9 @@ class SqlProcesses:
             child.end()
 
     @property
-    def waits(self) -> bool:
-        """Whether a process waits for a statement."""
-        return self._spare is not None
+    def spare(self) -> SqlProcess | None:
+        """The process that waits for a statement."""
+        return self._spare
 
     def close(self) -> None:
         with self._lock:

@@ -30,6 +30,18 @@ class TooMuch(Exception):
     """More rows or bytes than the limits allow."""
 
 
+def distinct(names: Sequence[str]) -> list[str]:
+    """The names, each with a number behind it that an earlier one has already: ``a``, ``a_1``."""
+    found: dict[str, None] = {}
+    for name in names:
+        candidate, number = name, 0
+        while candidate in found:
+            number += 1
+            candidate = f"{name}_{number}"
+        found[candidate] = None
+    return list(found)
+
+
 class RowWriter:
     """Collects the body of an answer, batch by batch.
 
@@ -79,13 +91,6 @@ class RowWriter:
                     f"The column '{name[:200]}' has the type {kind[:50]}, which has no form in JSON or CSV: "
                     "cast it, as in CAST(… AS VARCHAR), or ask for the format 'arrow'."
                 )
-        if self._form is Format.JSON:
-            twice = [name for name in self._names if self._names.count(name) > 1]
-            if twice:
-                raise Unwritable(
-                    f"Two columns of the result have the name '{twice[0][:200]}', and a row is an object: "
-                    "give them different names with AS, or ask for the format 'csv' or 'arrow'."
-                )
 
     def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         for batch in reader:
@@ -110,9 +115,10 @@ class RowWriter:
         self._parts.append(part)
 
     def _arrow(self, reader: pa.RecordBatchReader) -> bytes:
-        with pa.ipc.new_stream(self._sink, reader.schema) as stream:
+        fields = [field.with_name(name) for field, name in zip(reader.schema, self._names, strict=True)]
+        with pa.ipc.new_stream(self._sink, pa.schema(fields)) as stream:
             for batch in self._batches(reader):
-                stream.write_batch(batch)
+                stream.write_batch(batch.rename_columns(self._names))
                 if self._sink.tell() > self._bytes_max:
                     raise TooMuch("bytes")
         if self._sink.tell() > self._bytes_max:

@@ -35,13 +35,7 @@ class SqlService:
         self._limits = settings.sql_limits
         self._folder, self._reader, self._engine, self._queries = folder, reader, engine, queries
         self._slots = QueryScheduler(settings.sql_slots, settings.sql_queue_max, settings.query_wait_seconds)
-        self._scratch = folder.tmp / "sql"
-        self._children = SqlProcesses(self._scratch, settings.sql_idle_seconds)
-
-    @property
-    def waits(self) -> bool:
-        """Whether a process waits for the next statement."""
-        return self._children.waits
+        self.processes = SqlProcesses(folder.tmp / "sql", settings.sql_idle_seconds)
 
     async def ask(
         self,
@@ -63,7 +57,7 @@ class SqlService:
                 query,
                 self._surroundings(caller),
                 self._engine,
-                self._children,
+                self.processes,
                 limits=self._queries.limits,
                 sql_limits=self._limits,
                 deadline=Deadline.after(self._limits.timeout_seconds, token),
@@ -85,4 +79,4 @@ class SqlService:
 
     def close(self) -> None:
         """End what runs and waits. Blocks."""
-        self._children.close()
+        self.processes.close()

@@ -120,6 +120,19 @@ class Whole:
         waits = path.split("/")[0] in WAITING.get(method, ())
         return self._loop.run(self._with_keeper(sent) if waits else _awaited(sent))
 
+    def together(
+        self, project: Project, method: str, path: str, bodies: Iterable[Any]
+    ) -> list[httpx.Response]:
+        """The answers to requests that are sent at one time, with the master key."""
+
+        async def sent() -> list[httpx.Response]:
+            address = f"/3.0/projects/{project.id}/{path}"
+            headers = {"authorization": project.master_key}
+            asked = (self._http.request(method, address, json=body, headers=headers) for body in bodies)
+            return await asyncio.gather(*asked)
+
+        return self._loop.run(sent())
+
     def get(self, address: str, *, key: str) -> httpx.Response:
         """A request that belongs to no project."""
         return self._loop.run(_awaited(self._http.get(address, headers={"authorization": key})))

@@ -46,6 +46,7 @@ LONG = (
     "tests/service/people",
     "tests/service/process",
     "tests/service/queries/test_query_routes.py",
+    "tests/service/queries/test_sql.py",
     "tests/storage/read/test_read_faults.py",
 )
 
