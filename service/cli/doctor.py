@@ -21,6 +21,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from query.untrusted.confinement import available
 from service.http.connections import connections_within
 from service.machine import container_cpus, container_memory_bytes
 from service.settings import PREFIX, BadSettings, Settings, changed, load_options
@@ -203,6 +204,12 @@ def _machine(settings: Settings) -> Findings:
         yield _note("memory", f"{text}: little for more than a try.")
     else:
         yield _ok("memory", f"{text}.")
+    lacks = available().lacks
+    if lacks:
+        text = f"this system lacks {lacks}, so that less confines the processes that run it: docs/sql.md."
+        yield _note("SQL", text)
+    else:
+        yield _ok("SQL", "runs in processes that Landlock and seccomp confine.")
     if time.time() < EARLIEST:
         yield Finding(
             Level.FAULT, "clock", f"shows {datetime.now(UTC):%Y-%m-%d}: set it, events are dated by it."

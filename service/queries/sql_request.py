@@ -87,6 +87,12 @@ def _limit(value: Any, limits: SqlLimits) -> int | None:
 def _timezone(value: Any) -> str:
     if value is None:
         return "UTC"
+    if isinstance(value, int) and not isinstance(value, bool):
+        hours, rest = divmod(value, 3_600)
+        if rest or not -12 <= hours <= 14:
+            raise wrong("timezone", "the name of a time zone, or an offset of whole hours in seconds", value)
+        # The names of these zones have the opposite sign.
+        return f"Etc/GMT{-hours:+d}" if hours else "UTC"
     found = zone(value) if isinstance(value, str) else None
     if found is None or found.key is None:
         hint = did_you_mean(value, zone_names())

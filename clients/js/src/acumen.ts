@@ -20,6 +20,8 @@ import {
   type SeriesAnswer,
   type SeriesResult,
   type Several,
+  type SqlAnswer,
+  type SqlOptions,
   type Step,
   type StoredEvent,
   type Targeted,
@@ -220,6 +222,19 @@ export class Acumen {
       event_collection: collection,
     };
     return extract(this.#http, question, options);
+  }
+  /**
+   * The rows of one SELECT, in which collections are tables. Values are given as `parameters`, never in the
+   * text: a list for `?`, an object for `$name`.
+   */
+  async sql<R = Record<string, any>>(
+    sql: string,
+    parameters?: readonly unknown[] | Readonly<Record<string, unknown>>,
+    options: SqlOptions = {},
+  ): Promise<SqlAnswer<R>> {
+    const { signal, ...more } = options;
+    const answer = await this.query<R[]>("sql", { ...more, sql, parameters }, { signal });
+    return { ...answer, columns: answer.body.columns, truncated: answer.body.truncated };
   }
   /** Events as they arrive, from now on or from `after`; connections that break are taken up again. */
   tail(collection: string, options: TailOptions = {}): Tail {

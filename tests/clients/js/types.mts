@@ -57,3 +57,10 @@ const token: string = await embedToken("key", { savedQueries: ["revenue"], allow
 // @ts-expect-error: no such permission
 await embedToken("key", { allow: ["everything"] });
 console.log(total, country, plan, token);
+
+const rows = await client.sql<{ plan: string }>("SELECT plan FROM purchases WHERE price > ?", [5], { limit: 10 });
+same<(typeof rows.result)[0], { plan: string }>(true);
+rows.columns[0]!.name.slice(0, 1);
+same<typeof rows.truncated, boolean>(true);
+// @ts-expect-error: parameters are a list or an object
+await client.sql("SELECT ?", 5);

@@ -322,3 +322,33 @@ def test_the_clients_of_the_fixture_share_a_project(
             return value
 
     assert asyncio.run(ask()) == 1
+
+
+SPENT = (
+    'SELECT "user.id" AS user_id, sum(price) AS spent, max("keen.timestamp") AS last FROM purchases '
+    "WHERE price >= $least GROUP BY ALL ORDER BY user_id"
+)
+
+
+def test_sql_gives_rows(served: Served, shop: ServedProject) -> None:
+    client = Acumen(served.url, project_id=shop.id, read_key=shop.master_key)
+    rows = client.sql(SPENT, {"least": 10}, timezone="Europe/Berlin")
+    assert list(rows) == [
+        {"user_id": "ann", "spent": 12.5, "last": datetime(2026, 1, 2, 10, tzinfo=BERLIN)},
+        {"user_id": "bob", "spent": 30, "last": datetime(2026, 1, 2, 0, 30, 0, 500_000, tzinfo=BERLIN)},
+    ]
+    assert rows.types == {"user_id": "VARCHAR", "spent": "DOUBLE", "last": "TIMESTAMP WITH TIME ZONE"}
+    assert len(rows) == 2 and rows[0]["user_id"] == "ann" and not rows.truncated
+    assert rows.to_pandas()["spent"].tolist() == [12.5, 30.0]
+    assert rows.to_arrow().column_names == ["user_id", "spent", "last"]
+    assert client.sql("SELECT price FROM purchases WHERE price > ?", [5], limit=1).truncated
+    with pytest.raises(BadRequestError, match="DROP statements are refused"):
+        client.sql("DROP TABLE purchases")
+
+
+def test_sql_can_be_awaited(served: Served, shop: ServedProject) -> None:
+    async def ask() -> list[dict[str, Any]]:
+        async with AsyncAcumen(served.url, project_id=shop.id, read_key=shop.master_key) as client:
+            return list(await client.sql("SELECT count(*) AS n FROM purchases"))
+
+    assert asyncio.run(ask()) == [{"n": 4}]

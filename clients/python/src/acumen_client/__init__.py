@@ -43,6 +43,7 @@ from acumen_client.queues import DeadLetter
 from acumen_client.results import Events, FunnelResult, FunnelStep, Notice, Result, Row, SeriesResult
 from acumen_client.retries import NO_RETRIES, Retries
 from acumen_client.sender import AsyncSender, Sender, SenderOptions, SenderStats
+from acumen_client.sql import SqlRows
 from acumen_client.tail import AsyncTail, EventsMissedWarning, Tail
 
 __all__ = [
@@ -104,6 +105,7 @@ __all__ = [
     "SeriesQuestion",
     "SeriesResult",
     "ServerError",
+    "SqlRows",
     "Step",
     "Tail",
     "TooLargeError",

@@ -24,6 +24,7 @@ from acumen_client.query import (
     parameters_as_json,
 )
 from acumen_client.results import Events, FunnelResult, Result, SeriesResult, Told, answer_of
+from acumen_client.sql import statement
 from acumen_client.tail import AsyncTailing, Tailing
 
 
@@ -222,6 +223,7 @@ class Asking(Extracting, Tailing):
     series = blocking(_series)
     funnel = blocking(_funnel)
     extraction = blocking(_extraction)
+    sql = blocking(statement)
 
     @overload
     def ask(self, query: SeriesQuestion) -> SeriesResult: ...
@@ -255,6 +257,7 @@ class AsyncAsking(AsyncExtracting, AsyncTailing):
     series = awaited(_series)
     funnel = awaited(_funnel)
     extraction = awaited(_extraction)
+    sql = awaited(statement)
 
     @overload
     async def ask(self, query: SeriesQuestion) -> SeriesResult: ...
