@@ -4,7 +4,7 @@ import { type Properties, type Source } from "./events.js";
 import { type ExtractOptions } from "./extracting.js";
 import { type CallOptions, type Target } from "./http.js";
 import { AccessKeys, Collections, Dashboards, Datasets, Projects, SavedQueries } from "./managing.js";
-import { type Answer, type Arranged, type Extraction, type Followed, type FunnelAnswer, type Multi, type MultiResult, type Percentile, type SeriesAnswer, type Several, type Step, type StoredEvent, type Targeted, type Timezone } from "./questions.js";
+import { type Answer, type Arranged, type Extraction, type Followed, type FunnelAnswer, type Multi, type MultiResult, type Percentile, type SeriesAnswer, type Several, type SqlAnswer, type SqlOptions, type Step, type StoredEvent, type Targeted, type Timezone } from "./questions.js";
 import { type Outcome, type SenderOptions } from "./recording.js";
 import { Tail, type TailOptions } from "./tail.js";
 export interface AcumenOptions extends Target {
@@ -282,6 +282,11 @@ export declare class Acumen {
      * server.
      */
     extract(collection: string, parameters?: Extraction, options?: ExtractOptions): AsyncGenerator<StoredEvent, void, undefined>;
+    /**
+     * The rows of one SELECT, in which collections are tables. Values are given as `parameters`, never in the
+     * text: a list for `?`, an object for `$name`.
+     */
+    sql<R = Record<string, any>>(sql: string, parameters?: readonly unknown[] | Readonly<Record<string, unknown>>, options?: SqlOptions): Promise<SqlAnswer<R>>;
     /** Events as they arrive, from now on or from `after`; connections that break are taken up again. */
     tail(collection: string, options?: TailOptions): Tail;
     /** The project's description: its collections and saved queries. */

@@ -257,6 +257,23 @@ export type StoredEvent = {
         [property: string]: any;
     };
 };
+/** What a statement of SQL takes beside its text and parameters. */
+export interface SqlOptions {
+    /** The zone of days and hours, by its IANA name. */
+    timezone?: string;
+    /** At most so many rows; further ones are left out. */
+    limit?: number;
+    explain?: boolean;
+    signal?: AbortSignal | undefined;
+}
+export interface SqlAnswer<R> extends Answer<R[]> {
+    columns: {
+        name: string;
+        type: string;
+    }[];
+    /** Whether rows were left out because a `limit` was given. */
+    truncated: boolean;
+}
 export declare function answerOf<R>({ body, headers }: {
     body: any;
     headers: Headers;
