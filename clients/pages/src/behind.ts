@@ -51,6 +51,7 @@ export function behind(question: Question, place: Place): Behind {
     return { kind: "none", why: "A list of values for each interval does not say whose this one is. Ask without an interval." };
   }
   const entries = [question.group_by ?? []].flat() as (string | Json)[];
+  if (question.series) return ofSeries(question, place, entries.length);
   const values = place.groups.slice(0, entries.length);
   const groups = values.map((value, at) => groupValue(entries[at]!, value));
   const more = place.groups[entries.length];
@@ -59,6 +60,19 @@ export function behind(question: Question, place: Place): Behind {
   const long = [...values, more].some((value) => typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER);
   if (long) return { kind: "none", why: "The number that names this group has more digits than a browser can hold." };
   return { kind: "events", groups, question: extraction(question, place.timeframe ?? undefined, filters) };
+}
+
+/** What a series counts is behind its own numbers; what is computed of others has no events of its own. */
+function ofSeries({ series, top, formulas: _, ...question }: Json, place: Place, count: number): Behind {
+  const groups = place.groups!.slice(0, count);
+  const label = place.groups![count] ?? Object.keys(series)[0];
+  const own = series[String(label)];
+  const other = top?.other === true ? "other" : top?.other;
+  if (!own || (other && groups.includes(other))) {
+    return { kind: "none", why: "This is computed from several series or groups. Choose a number of one of them." };
+  }
+  const filters = [...(question.filters ?? []), ...(own.filters ?? [])];
+  return behind({ ...question, ...own, group_by: own.group_by ?? question.group_by, filters } as Question, { ...place, groups });
 }
 
 function extraction(question: Json, timeframe: Timeframe | undefined, filters: unknown): Question {

@@ -190,6 +190,7 @@ export function saidOf(question: Question): string {
   const parts: string[] = [String(label)];
   if (question.target_property) parts.push(`of ${question.target_property}`);
   if (question.event_collection) parts.push(`in ${question.event_collection}`);
+  if (question.series) parts.push(`of ${Object.keys(question.series).join(", ")}`);
   if (Array.isArray(question.steps)) parts.push(`of ${question.steps.length} ${question.steps.length === 1 ? "step" : "steps"}`);
   const groups = question.group_by ? [question.group_by].flat() : [];
   const names = groups.map((one) => (typeof one === "string" ? one : (one as Condition).property_name));

@@ -62,10 +62,12 @@ class Arrangement:
         self._alone = groups.number((), ())
         self._paths = [group.path for group in query.groups]
         self._decimals = {label: self._decimals_of(label) for label in query.shown}
+        self._rounds = any(decimals is not None for decimals in self._decimals.values())
         self._text_bytes = 0
         self._rows = self._listed(chosen)
         self._other = self._name_of_others()
         self._check_cells()
+        self._names = [self._named(row) for row in range(len(self._rows))]
         self._values = [[self._columns(table, number) for number in self._rows] for table in tables]
 
     def body(self) -> dict[str, Any]:
@@ -92,14 +94,14 @@ class Arrangement:
     def _part(self, place: int) -> dict[str, Any]:
         shown = self._ordered(place)
         part = {
-            "value": self._block(shown, place, lambda value, _: value, self._decimals),
+            "value": self._rounded_block(shown, place, 0),
             "timeframe": _timeframe(self._query.period.buckets[place]),
         }
         if self._query.compared is not None:
             percents: _Rounding = dict.fromkeys(self._decimals, self._query.decimals)
             part["compare"] = {
                 "timeframe": _timeframe(self._query.compared.buckets[place]),
-                "value": self._block(shown, place, lambda _, base: base, self._decimals),
+                "value": self._rounded_block(shown, place, 1),
                 "change": self._block(shown, place, change, self._decimals),
                 "change_percent": self._block(shown, place, change_percent, percents),
             }
@@ -116,23 +118,30 @@ class Arrangement:
         return parts
 
     def _row(self, row: int, labels: Sequence[str], columns: _Columns, place: int) -> dict[str, Any]:
+        if not self._rounds:
+            return {**self._names[row], **{label: columns[label][place] for label in labels}}
         found = {label: rounded(columns[label][place], self._decimals[label]) for label in labels}
-        return {**self._named(row), **found}
+        return {**self._names[row], **found}
 
     def _is_plain(self, label: str) -> bool:
         return all(window.kind is WindowKind.PLAIN for _, window in self._query.leaves(label))
+
+    def _rounded_block(self, shown: Sequence[int], place: int, table: int) -> Any:
+        """The values of a table, alone or in rows."""
+        rows = [self._row(row, self._query.shown, self._values[table][row], place) for row in shown]
+        return rows if self._paths else rows[0]
 
     def _block(self, shown: Sequence[int], place: int, formed: _Formed, decimals: _Rounding) -> Any:
         """What is formed of each value and the one that it is compared with, alone or in rows."""
         rows = []
         for row in shown:
             values = self._values[0][row]
-            bases = self._values[1][row] if len(self._values) > 1 else values
+            bases = self._values[1][row]
             found = {
                 label: rounded(formed(values[label][place], bases[label][place]), decimals[label])
                 for label in self._query.shown
             }
-            rows.append({**self._named(row), **found})
+            rows.append({**self._names[row], **found})
         return rows if self._paths else rows[0]
 
     def _named(self, row: int) -> dict[str, Any]:
@@ -166,7 +175,7 @@ class Arrangement:
         for table in self._tables:
             evaluation = table.others if number == _OTHERS else table.evaluation
             found = self._alone if number == _OTHERS else number
-            if evaluation is not None and evaluation.has_events(found, place):
+            if evaluation is not None and found in evaluation.groups_at[place]:
                 return True
         return False
 

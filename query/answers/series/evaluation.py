@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from query.answers.series.arithmetic import Value, percent, values_of
@@ -21,7 +22,6 @@ from query.language.series.nodes import (
     Windowed,
 )
 
-_MISSING = object()
 _EMPTY_ZERO = frozenset((Analysis.COUNT, Analysis.COUNT_UNIQUE, Analysis.SUM))
 
 
@@ -32,9 +32,10 @@ class Evaluation:
         self._query = query
         self._found = found
         self._present = [span is not None for span in (*period.buckets, *period.rest)]
+        self._all_present = all(self._present)
         self._buckets = len(period.buckets)
 
-    @property
+    @cached_property
     def groups(self) -> set[int]:
         """The groups with events in any bucket."""
         return {
@@ -44,8 +45,15 @@ class Evaluation:
             if any(place < self._buckets for place in values)
         }
 
-    def has_events(self, group: int, place: int) -> bool:
-        return any(place in by_group.get(group, ()) for by_group in self._found.values())
+    @cached_property
+    def groups_at(self) -> Sequence[set[int]]:
+        """The groups with events, of each place."""
+        found: list[set[int]] = [set() for _ in self._present]
+        for by_group in self._found.values():
+            for group, values in by_group.items():
+                for place in values:
+                    found[place].add(group)
+        return found
 
     def values(
         self, labels: Sequence[str], group: int, totals: Mapping[str, Sequence[Value]]
@@ -81,19 +89,31 @@ class Evaluation:
     def _shared(self, one: Share, values: Sequence[Value], totals: Sequence[Value]) -> list[Value]:
         return [percent(value, total) for value, total in zip(values, totals, strict=True)]
 
-    def _of_series(self, series: Series, group: int, window: Window) -> list[Value]:
+    def _of_series(self, series: Series, group: int, window: Window) -> Sequence[Value]:
         held = self._found.get((series.label, window), {}).get(group, {})
         fill = self._query.fill
+        if fill is Fill.PREVIOUS:
+            return self._filled_from_before(held)
         empty: Value = 0 if fill is Fill.ZERO else None
         if fill is Fill.ANALYSIS and series.metric.analysis in _EMPTY_ZERO:
             empty = 0
+        values = [empty] * len(self._present) if self._all_present else self._empties(empty)
+        for place, value in held.items():
+            # With a fill, what has events and no value is without data too.
+            values[place] = empty if value is None and fill is not Fill.ANALYSIS else value
+        return values
+
+    def _empties(self, empty: Value) -> list[Value]:
+        return [empty if present else None for present in self._present]
+
+    def _filled_from_before(self, held: Mapping[int, Any]) -> list[Value]:
         values: list[Value] = []
         previous: Value = None
         for place, present in enumerate(self._present):
-            value: Any = held.get(place, _MISSING) if present else None
-            if present and (value is _MISSING or value is None):
-                value = previous if fill is Fill.PREVIOUS else empty
-            if fill is Fill.PREVIOUS and value is not None:
-                previous = value
-            values.append(value)
+            if not present:
+                values.append(None)
+                continue
+            value = held.get(place)
+            previous = previous if value is None else value
+            values.append(previous)
         return values

@@ -150,6 +150,42 @@ def test_an_analysis_of_values_counts_the_events_that_have_one(
     }
 
 
+def test_behind_a_number_of_series_are_the_events_of_that_one() -> None:
+    question = {
+        "analysis_type": "series",
+        "timeframe": "today",
+        "group_by": "country",
+        "filters": [{"x": 1}],
+        "series": {
+            "visits": {"event_collection": "a", "analysis_type": "count"},
+            "revenue": {
+                "event_collection": "b", "analysis_type": "sum", "target_property": "price",
+                "filters": [{"y": 2}], "group_by": "from",
+            },
+        },
+        "formulas": {"each": "revenue / visits"},
+        "top": {"limit": 3, "other": True},
+    }  # fmt: skip
+    place = {"index": 0, "name": "", "series": "", "value": 1, "timeframe": None}
+    labels = [["DE", "revenue"], ["DE", "each"], ["other", "visits"], ["DE", "visits"]]
+    revenue, *others, visits = called(
+        "behind.ts", "behind", *([question, {**place, "groups": groups}] for groups in labels)
+    )
+    assert revenue["question"] == {
+        "analysis_type": "extraction",
+        "event_collection": "b",
+        "timeframe": "today",
+        "filters": [
+            {"x": 1},
+            {"y": 2},
+            {"property_name": "from", "operator": "in_group", "property_value": "DE"},
+            {"property_name": "price", "operator": "in_group", "ranges": [{}], "property_value": ".."},
+        ],
+    }
+    assert [one["kind"] for one in others] == ["none", "none"]
+    assert visits["question"]["event_collection"] == "a"
+
+
 def test_a_step_of_a_funnel_is_asked_for_its_actors_with_what_the_funnel_says_for_all() -> None:
     steps = [
         {"event_collection": "a", "actor_property": "user.id", "filters": []},

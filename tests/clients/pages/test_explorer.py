@@ -148,6 +148,22 @@ def test_a_question_beyond_the_fields_is_edited_as_text(shop: Visitor) -> None:
     assert page.get_by_role("combobox", name="Of events in").input_value() == "visits"
 
 
+def test_series_are_drawn_and_compared_with_the_period_before(shop: Visitor) -> None:
+    series = {
+        "visits": {"event_collection": "visits", "analysis_type": "count"},
+        "sold": {"event_collection": "purchases", "analysis_type": "sum", "target_property": "price"},
+    }
+    page = shop.explore(
+        analysis_type="series", series=series, formulas={"each": "sold / visits"}, timeframe="this_14_days",
+        timezone="UTC", interval="daily", compare="previous_period",
+    )  # fmt: skip
+    shop.drawn()
+    page.get_by_role("heading", name="series of visits, sold").wait_for()
+    page.get_by_label("The question as JSON").wait_for()
+    page.get_by_role("button", name="Compare with the period before").click()
+    page.locator("acumen-chart").nth(1).wait_for()
+
+
 @pytest.mark.parametrize(
     "query",
     [

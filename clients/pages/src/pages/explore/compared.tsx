@@ -59,7 +59,7 @@ export function Compared({ at, all, answers, slots, choose }: ComparedProps) {
   if (slots.length === SLOTS.length) return null;
   const compare = async () => {
     const { timeframe, timezone } = frameOf(question);
-    const collection = String(question.event_collection ?? (question.steps as { event_collection: string }[])[0]!.event_collection);
+    const collection = [question, ...Object.values({ ...(question.steps ?? question.series ?? {}) })].map((one) => (one as Question).event_collection).find(Boolean)!;
     const { start, end } = await endsOf(client, collection, { timeframe, timezone, week_start: question.week_start } as Partial<Question>);
     const place = here();
     place.query.delete("linked");
