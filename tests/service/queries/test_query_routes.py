@@ -128,6 +128,8 @@ def test_a_missing_collection_is_an_empty_answer_with_a_warning(
         "percentile": 50,
         "analyses": {"n": {"analysis_type": "count"}},
     }
+    if analysis == "series":
+        params = {"series": {"n": {"analysis_type": "count", "event_collection": params["event_collection"]}}}
     path = f"/3.0/projects/{project.id}/queries/{analysis}"
     reply = served.request("POST", path, params, key=project.read_key)
     assert reply.status == 200, reply.body
