@@ -7,6 +7,7 @@ schema before them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from query.untrusted.functions import FUNCTIONS, TABLE_FUNCTIONS
 from storage.schema import fold
 
 Node = Mapping[str, Any]
+Names = frozenset[str]
+"""Names that WITH gives, folded."""
 
 NODES_MAX = 50_000
 _CLASSES = frozenset(
@@ -49,6 +52,8 @@ _SOURCES = frozenset(
 _MODIFIERS = frozenset({"ORDER_MODIFIER", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER", "DISTINCT_MODIFIER"})
 _ORDERS = frozenset({"ORDER_DEFAULT", "ASCENDING", "DESCENDING", "ORDER_ASCENDING", "ORDER_DESCENDING"})
 _KINDS = _QUERIES | _SOURCES | _MODIFIERS | _ORDERS
+_PLAIN_NAME = re.compile(r"[^\W\d_][\w ]{0,127}")
+_OF_DATABASE = ("duckdb_", "pragma_", "sqlite_", "pg_", "information_schema")
 _DESCRIBED = frozenset({"DESCRIBE", "SUMMARY"})
 _READS = "SQL here only reads: one SELECT over the collections of the project."
 _HINTS = {
@@ -70,9 +75,8 @@ class Judged:
     """What a permitted statement reads."""
 
     tables: tuple[str, ...]
-    """Names that may be collections, as they are spelt, in the order in which they stand."""
-    own_tables: frozenset[str]
-    """The names, folded, that the statement itself gives to queries by WITH."""
+    """Names that must be collections, as they are spelt, in the order in which they stand: all tables but
+    those that a WITH names where they stand."""
     columns: frozenset[str]
     """Every name of a column, folded; of a dotted one its parts and the whole."""
 
@@ -84,7 +88,7 @@ def judge(tree: Node) -> Judged:
         raise RefusedStatement(f"The text has {len(statements)} statements. {_READS}")
     judging = _Judging()
     judging.walk(statements[0])
-    return Judged(tuple(dict.fromkeys(judging.tables)), frozenset(judging.own), frozenset(judging.columns))
+    return Judged(tuple(dict.fromkeys(judging.tables)), frozenset(judging.columns))
 
 
 def refused_kind(kind: str) -> RefusedStatement:
@@ -103,43 +107,37 @@ def refused_kind(kind: str) -> RefusedStatement:
 class _Judging:
     def __init__(self) -> None:
         self.tables: list[str] = []
-        self.own: set[str] = set()
         self.columns: set[str] = set()
 
     def walk(self, root: Node) -> None:
         # Without recursion: the depth is the client's.
-        waiting: list[Any] = [root]
+        waiting: list[tuple[Any, Names]] = [(root, frozenset())]
         seen = 0
         while waiting:
-            value = waiting.pop()
+            value, names = waiting.pop()
             if isinstance(value, list):
-                waiting.extend(reversed(value))
+                waiting.extend((one, names) for one in reversed(value))
             elif isinstance(value, dict):
                 seen += 1
                 if seen > NODES_MAX:
                     raise RefusedStatement(
                         f"The statement is too long: it has more than {NODES_MAX:,} parts."
                     )
-                self._look(value)
-                waiting.extend(reversed(list(_children(value))))
+                self._look(value, names)
+                waiting.extend(reversed(list(_children(value, names))))
 
-    def _look(self, node: Node) -> None:
+    def _look(self, node: Node, names: Names) -> None:
         kind, expression = node.get("type"), node.get("class")
         if expression is not None:
             self._look_at_expression(str(expression), str(kind), node)
         elif isinstance(kind, str):
-            self._look_at_kind(kind, node)
-        if "cte_map" in node:
-            entries = (node["cte_map"] or {}).get("map", [])
-            self.own |= {fold(entry["key"]) for entry in entries}
-        if node.get("ctename"):
-            self.own.add(fold(node["ctename"]))
+            self._look_at_kind(kind, node, names)
 
-    def _look_at_kind(self, kind: str, node: Node) -> None:
+    def _look_at_kind(self, kind: str, node: Node, names: Names) -> None:
         if kind not in _KINDS:
             raise RefusedStatement(f"{_words(kind)} is refused within a statement. {_READS}")
         if kind == "BASE_TABLE":
-            self._look_at_table(node)
+            self._look_at_table(node, names)
         elif kind == "TABLE_FUNCTION":
             function = node.get("function") or {}
             if function.get("class") != "FUNCTION":
@@ -151,7 +149,7 @@ class _Judging:
                 "SUMMARIZE take the name of one, or a SELECT."
             )
 
-    def _look_at_table(self, node: Node) -> None:
+    def _look_at_table(self, node: Node, names: Names) -> None:
         path = (node.get("qualified_name") or {}).get("path", [])
         if node.get("schema_name") or node.get("catalog_name") or len(path) > 1:
             shown = ".".join(str(part) for part in path)
@@ -161,7 +159,9 @@ class _Judging:
             )
         if node.get("at_clause"):
             raise RefusedStatement("AT is refused: collections have no versions to ask for.")
-        self.tables.append(str(node["table_name"]))
+        name = str(node["table_name"])
+        if fold(name) not in names:
+            self.tables.append(name)
 
     def _look_at_expression(self, expression: str, kind: str, node: Node) -> None:
         if expression not in _CLASSES:
@@ -183,11 +183,33 @@ class _Judging:
             self.columns |= {fold(name) for name in node.get("exclude_list", ()) if isinstance(name, str)}
 
 
-def _children(node: Node) -> Iterator[Any]:
-    """What is to be looked at within a node: all but the values of constants, which are no nodes."""
-    for value in node.values():
-        if isinstance(value, list) or (isinstance(value, dict) and "is_null" not in value):
-            yield value
+def _children(node: Node, names: Names) -> Iterator[tuple[Any, Names]]:
+    """What is to be looked at within a node, each with the names that WITH gives there.
+
+    A query of a WITH sees those before it, and itself in the recursive part alone: anywhere else its name
+    would be that of a file, or of a table of the database.
+    """
+    for entry in (node.get("cte_map") or {}).get("map", ()):
+        yield {key: value for key, value in entry.items() if key != "key"}, names
+        names |= {fold(_checked_name(str(entry["key"])))}
+    for key, value in node.items():
+        if key == "cte_map" or (isinstance(value, dict) and "is_null" in value):
+            # The values of constants are no nodes.
+            continue
+        if key == "right" and node.get("cte_name"):
+            yield value, names | {fold(_checked_name(str(node["cte_name"])))}
+        elif isinstance(value, list | dict):
+            yield value, names
+
+
+def _checked_name(name: str) -> str:
+    """The name that a WITH gives, which cannot be that of a file or of a table of the database as well."""
+    if _PLAIN_NAME.fullmatch(name) and not fold(name).startswith(_OF_DATABASE):
+        return name
+    raise RefusedStatement(
+        f"WITH cannot give the name '{name[:100]}': use letters, digits, spaces and _, and begin with a "
+        f"letter, but with none of {', '.join(_OF_DATABASE)}."
+    )
 
 
 def _path(node: Node) -> list[Any]:

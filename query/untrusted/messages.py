@@ -118,7 +118,6 @@ class Reads:
     """What a statement reads, as ``judge`` found it, and how the process is confined."""
 
     tables: list[str]
-    own_tables: list[str] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
     landlock: int = 0
     seccomp: bool = False

@@ -132,9 +132,7 @@ class _Run:
         landlock = self._confinement.restrict_files([text.folder], text.scratch)
         judged = judge(tree_of(text.sql))
         self._names = judged.columns
-        reads = Reads(
-            list(judged.tables), sorted(judged.own_tables), sorted(judged.columns), landlock, seccomp
-        )
+        reads = Reads(list(judged.tables), sorted(judged.columns), landlock, seccomp)
         self._channel.send(MessageKind.JUDGED, packed(reads))
         kind, content = self._channel.receive(WORK_BYTES_MAX)
         assert kind is MessageKind.WORK

@@ -54,7 +54,7 @@ def named_collections(reads: Reads, names: Sequence[str], *, suggests: bool) -> 
                 f"'{spelt[:200]}' may be any of {', '.join(alike[:5])}, which differ in the case of letters: "
                 "write the name as it is."
             )
-        elif fold(spelt) not in reads.own_tables:
+        else:
             raise unknown_table(spelt, names if suggests else ())
     _check_apart(found)
     return found

@@ -71,7 +71,37 @@ def test_every_table_is_found_wherever_it_stands() -> None:
     """
     found = judged(sql)
     assert set(found.tables) == {"a1", "a2", "a3", "a4", "a 5", "a6", "a7", "a8", "a9"}
-    assert found.own_tables == {"x"}
+
+
+@pytest.mark.parametrize(
+    ("sql", "tables"),
+    [
+        ("SELECT * FROM t WHERE EXISTS (WITH t AS (SELECT 1) FROM t)", {"t"}),
+        ("SELECT * FROM t, (WITH t AS (SELECT 1) FROM t) x", {"t"}),
+        ("(WITH t AS (SELECT 1) FROM t) UNION ALL FROM t", {"t"}),
+        ("WITH t AS (FROM t) FROM t", {"t"}),
+        ("WITH a AS (FROM b), b AS (SELECT 1) FROM a, b", {"b"}),
+        ("WITH a AS (SELECT 1), b AS (FROM a) FROM b", set()),
+        ("WITH a AS (WITH b AS (SELECT 1) FROM b) SELECT * FROM a, b", {"b"}),
+        ("WITH a AS (SELECT 1) SELECT (SELECT (FROM A)), (WITH b AS (FROM a) FROM b)", set()),
+        ("WITH RECURSIVE r(n) AS (FROM t UNION ALL SELECT n + 1 FROM r) FROM r", {"t"}),
+        ("WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT * FROM r, s", {"s"}),
+    ],
+)
+def test_a_name_of_with_holds_where_with_gives_it(sql: str, tables: set[str]) -> None:
+    """Elsewhere the same name is that of a collection, or of nothing."""
+    assert set(judged(sql).tables) == tables
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x.parquet", "/tmp/x", "http://x", "*", "a?", "duckdb_views", "DuckDB_Views", "pg_class", "$tail0"],
+)
+def test_with_gives_no_name_of_a_file_or_of_the_database(name: str) -> None:
+    with pytest.raises(RefusedStatement, match="WITH cannot give the name"):
+        judged(f'WITH "{name}" AS (SELECT 1) SELECT 1')
+    with pytest.raises(RefusedStatement, match="WITH cannot give the name"):
+        judged(f'WITH RECURSIVE "{name}"(n) AS (SELECT 1 UNION ALL SELECT n FROM "{name}") SELECT 1')
 
 
 def test_changes_within_a_select_are_refused() -> None:

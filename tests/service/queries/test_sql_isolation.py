@@ -142,6 +142,22 @@ def test_properties_and_collections_of_hidden_events_are_hidden(divided: Divided
     assert "Did you mean" in divided.refused("FROM topsecre", key=divided.open_key)
 
 
+def test_no_name_of_with_opens_a_file_or_the_database(divided: Divided) -> None:
+    """A name that WITH gives in one place is no table in another, where it would be a file's."""
+    paths = [str(path) for path in divided.whole.folder.events.rglob("*.parquet")]
+    assert paths
+    for name in (*paths, "duckdb_views", "sqlite_master"):
+        for sql in (
+            f'SELECT * FROM orders, "{name}" WHERE EXISTS (WITH "{name}" AS (SELECT 1) SELECT 1)',
+            f'WITH "{name}" AS (SELECT * FROM "{name}") SELECT * FROM "{name}", orders',
+            f'WITH x AS (FROM "{name}"), "{name}" AS (FROM orders) FROM x',
+            f'WITH "{name}" AS (FROM orders) SELECT * FROM (DESCRIBE "{name}")',
+            f'SELECT * FROM orders, "{name}"',
+        ):
+            said = divided.refused(sql, key=divided.key)
+            assert SECRET not in said and "with" in said.lower()
+
+
 def test_explain_is_not_for_keys_with_filters(divided: Divided) -> None:
     assert "explain" in divided.refused("FROM orders", key=divided.key, status=403, explain=True)
     blind = divided.new_key({"sql": True}, ("queries",))
