@@ -31,6 +31,10 @@ class Limits:
 
     steps_max: int = 20
     """Steps of one funnel."""
+    event_lists_max: int = 20
+    """Entries of ``events``."""
+    pages_max: int = 1_000
+    """Entries and exits of sessions that an answer names, for each group and interval."""
     analyses_max: int = 100
     """Analyses of one multi-analysis."""
     series_max: int = 50

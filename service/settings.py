@@ -374,6 +374,14 @@ class Settings(BaseSettings):
     query_top_max: int = Field(
         1_000, ge=1, description="Groups that the `top` of one question for series keeps."
     )
+    query_event_lists_max: int = Field(
+        20, ge=1, le=60, description="Entries of `events` in a question about sessions."
+    )
+    query_pages_max: int = Field(
+        1_000,
+        ge=1,
+        description="Entries, and exits, of sessions that an answer names for each group and interval.",
+    )
     query_funnel_actors_max: int = Field(1_000_000, ge=1, description="Distinct actors of one funnel.")
     extraction_events_max: int = Field(100_000, ge=1, description="Events of one extraction's answer.")
     extraction_scan_max: int = Field(
@@ -747,6 +755,8 @@ class Settings(BaseSettings):
             rolling_max=self.query_rolling_max,
             windows_max=self.query_windows_max,
             series_top_max=self.query_top_max,
+            event_lists_max=self.query_event_lists_max,
+            pages_max=self.query_pages_max,
             funnel_actors_max=self.query_funnel_actors_max,
             extraction_events_max=self.extraction_events_max,
             extraction_scan_max=self.extraction_scan_max,

@@ -238,8 +238,8 @@ def named_properties(query: Query) -> set[str]:
             targets = {metric.target for metric in query.metrics if metric.target is not None}
             return targets | {group.path for group in query.groups} | filter_paths(query.filters)
         case BehaviourQuery():
-            actors = {one.actor for one in query.selections}
-            return actors.union(*(filter_paths(one.filters) for one in query.selections))
+            used = {one.actor for one in query.selections} | {path for path, _ in query.values}
+            return used.union(*(filter_paths(one.filters) for one in query.selections))
         case ExtractionQuery():
             return set(query.properties or ()) | filter_paths(query.filters)
         case ComposedQuery():

@@ -1,14 +1,15 @@
 """The events of each actor in the order of time, as flat arrays.
 
 ``numbered`` gives each actor a number, ``in_sequence`` puts the events in order. Events of one actor and one
-time are ordered by the first step that they count for, so that a later step may follow at the same time. All
-arrays have one entry for each event.
+time are ordered by the first step that they count for, so that a later step may follow at the same time, and
+those of the same steps by their marks. All arrays have one entry for each event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +36,8 @@ class ActorEvents:
     steps: NDArray[np.integer]
     count: int
     """The number of actors."""
+    marks: Integers | None = None
+    """What else is known of each event: numbers from 0."""
 
     @property
     def size(self) -> int:
@@ -43,7 +46,15 @@ class ActorEvents:
     def of_actors(self, kept: Flags) -> ActorEvents:
         """The events of the actors with the flag; actors keep their numbers."""
         rows = kept[self.actors]
-        return ActorEvents(self.actors[rows], self.times[rows], self.steps[rows], self.count)
+        return self._taken(rows, self.actors[rows])
+
+    def of_part(self, rows: Integers, first_actor: int) -> ActorEvents:
+        """The events of these rows; the number of each actor is ``first_actor`` less."""
+        return self._taken(rows, self.actors[rows] - first_actor)
+
+    def _taken(self, rows: NDArray[Any], actors: NDArray[np.integer]) -> ActorEvents:
+        marks = None if self.marks is None else self.marks[rows]
+        return ActorEvents(actors, self.times[rows], self.steps[rows], self.count, marks)
 
     def doing(self, step: int) -> Flags:
         """Whether each actor has an event that counts for the step."""
@@ -61,6 +72,7 @@ class Sequences:
     steps: Integers
     first: Integers
     """The index of the actor's first event."""
+    marks: Integers | None = None
 
     @property
     def size(self) -> int:
@@ -115,8 +127,9 @@ def in_sequence(events: ActorEvents, step_count: int, block: int = BLOCK) -> Ite
     """The events in order, about ``block`` of them at a time, those of an actor always together.
 
     Only a key of eight bytes is made for all events at once; what is computed from them has the size of a
-    block. One sort of whole numbers is many times faster than a sort by three keys, so that actor, time and
-    mask are packed into one where they fit, or where those of a part of the actors fit.
+    block. One sort of whole numbers is many times faster than a sort by several keys, so that actor, time,
+    mask and mark are packed into one where they fit, or where those of a part of the actors fit. Otherwise
+    the rows are sorted by actor and time, and then those of one time.
     """
     if not events.size:
         return
@@ -124,28 +137,18 @@ def in_sequence(events: ActorEvents, step_count: int, block: int = BLOCK) -> Ite
     free = _KEY_BITS - packing.bits
     actor_bits = _bits_of(events.count - 1)
     if actor_bits <= free:
-        yield from packing.sequences(events.actors, events.times, events.steps, block)
+        yield from packing.sequences(events, block)
     elif free > 0 and 1 << (actor_bits - free) <= _PASSES_MAX:
-        for part in range((events.count - 1 >> free) + 1):
-            rows = np.flatnonzero(events.actors >> free == part)
-            if len(rows):
-                yield from packing.sequences(
-                    events.actors[rows], events.times[rows], events.steps[rows], block, part << free
-                )
+        for part, rows in _parts(events, free):
+            first_actor = part << free
+            yield from packing.sequences(events.of_part(rows, first_actor), block, first_actor)
     else:
-        ranks = packing.rank_of(events.steps)
-        order = np.lexsort((ranks, events.times, events.actors))
-        actors = events.actors[order]
-        for start, end in _blocks(actors, block):
-            rows = order[start:end]
-            yield _sequences(
-                events.actors[rows].astype(np.int64), events.times[rows], events.steps[rows].astype(np.int64)
-            )
+        yield from packing.by_rows(events, actor_bits, block)
 
 
 @dataclass(frozen=True, slots=True)
 class _Packing:
-    """How the time and the mask of an event become the lower bits of a key."""
+    """How the time, the mask and the mark of an event become the lower bits of a key."""
 
     least: int
     unit: int
@@ -153,6 +156,7 @@ class _Packing:
     time_bits: int
     masks: Integers
     """The masks that occur, those of the first step first."""
+    mark_bits: int
 
     @property
     def mask_bits(self) -> int:
@@ -160,7 +164,7 @@ class _Packing:
 
     @property
     def bits(self) -> int:
-        return self.time_bits + self.mask_bits
+        return self.time_bits + self.mask_bits + self.mark_bits
 
     def rank_of(self, steps: NDArray[np.integer]) -> Integers:
         """The position of each mask in ``masks``."""
@@ -171,29 +175,74 @@ class _Packing:
         order = np.argsort(self.masks)
         return np.take(order, np.searchsorted(self.masks[order], steps))
 
-    def sequences(
-        self,
-        actors: NDArray[np.integer],
-        times: Integers,
-        steps: NDArray[np.integer],
-        block: int,
-        first_actor: int = 0,
-    ) -> Iterator[Sequences]:
-        key = (actors - first_actor).astype(np.int64)
-        key <<= self.time_bits
-        key |= (times - self.least) // self.unit if self.unit > 1 else times - self.least
+    def sequences(self, events: ActorEvents, block: int, first_actor: int = 0) -> Iterator[Sequences]:
+        key = self._timed(events)
         key <<= self.mask_bits
-        key |= self.rank_of(steps)
+        if len(self.masks) > 1:
+            key |= self.rank_of(events.steps)
+        if events.marks is not None:
+            key <<= self.mark_bits
+            key |= events.marks
         key.sort()
         for start, end in _blocks(key >> self.bits, block):
             part = key[start:end]
-            shifted = part >> self.mask_bits
+            marks = None if events.marks is None else part & ((1 << self.mark_bits) - 1)
+            shifted = part >> self.mark_bits
+            steps = self.masks[shifted & ((1 << self.mask_bits) - 1)]
+            shifted >>= self.mask_bits
             own = shifted & ((1 << self.time_bits) - 1)
+            actors = (shifted >> self.time_bits) + first_actor
+            yield _sequences(actors, own * self.unit + self.least, steps, marks)
+
+    def by_rows(self, events: ActorEvents, actor_bits: int, block: int) -> Iterator[Sequences]:
+        """As ``sequences``, by sorting the numbers of rows: for keys that do not fit."""
+        order = self._order(events) if actor_bits + self.time_bits <= _KEY_BITS else self._lexical(events)
+        for start, end in _blocks(events.actors[order], block):
+            rows = order[start:end]
             yield _sequences(
-                (shifted >> self.time_bits) + first_actor,
-                own * self.unit + self.least,
-                self.masks[part & ((1 << self.mask_bits) - 1)],
+                events.actors[rows].astype(np.int64),
+                events.times[rows],
+                events.steps[rows].astype(np.int64),
+                None if events.marks is None else events.marks[rows],
             )
+
+    def _order(self, events: ActorEvents) -> Integers:
+        key = self._timed(events)
+        order = np.argsort(key)
+        key = key[order]
+        same = key[1:] == key[:-1]
+        tied = np.zeros(len(key), dtype=bool)
+        tied[1:] = same
+        tied[:-1] |= same
+        places = np.flatnonzero(tied)
+        rows = order[places]
+        order[places] = rows[np.lexsort((*self._within_time(events, rows), key[places]))]
+        return order
+
+    def _lexical(self, events: ActorEvents) -> Integers:
+        rows = np.arange(events.size)
+        return np.lexsort((*self._within_time(events, rows), events.times, events.actors))
+
+    def _within_time(self, events: ActorEvents, rows: Integers) -> list[Integers]:
+        """The keys that order rows of one actor and time, the most important one last."""
+        marks = [] if events.marks is None else [events.marks[rows]]
+        return [*marks, self.rank_of(events.steps[rows])]
+
+    def _timed(self, events: ActorEvents) -> Integers:
+        key = events.actors.astype(np.int64)
+        key <<= self.time_bits
+        times = events.times - self.least
+        key |= times // self.unit if self.unit > 1 else times
+        return key
+
+
+def _parts(events: ActorEvents, bits: int) -> Iterator[tuple[int, Integers]]:
+    """The rows of actors that have all but their lower bits in common, with what they have in common."""
+    shifted = events.actors >> bits
+    for part in range((events.count - 1 >> bits) + 1):
+        rows = np.flatnonzero(shifted == part)
+        if len(rows):
+            yield part, rows
 
 
 def _packing(events: ActorEvents, step_count: int) -> _Packing:
@@ -203,7 +252,8 @@ def _packing(events: ActorEvents, step_count: int) -> _Packing:
     else:
         masks = np.unique(events.steps)
     ranks = sorted(masks.tolist(), key=lambda mask: [not mask >> step & 1 for step in range(step_count)])
-    packing = _Packing(least, 1, _bits_of(most - least), np.array(ranks, dtype=np.int64))
+    mark_bits = 0 if events.marks is None else _bits_of(int(events.marks.max()))
+    packing = _Packing(least, 1, _bits_of(most - least), np.array(ranks, dtype=np.int64), mark_bits)
     if packing.bits + _bits_of(events.count - 1) <= _KEY_BITS:
         return packing
     # Most senders give whole milliseconds or seconds: their keys need fewer bits.
@@ -234,8 +284,8 @@ def _blocks(actors: NDArray[np.integer], block: int) -> Iterator[tuple[int, int]
         start = end
 
 
-def _sequences(actors: Integers, times: Integers, steps: Integers) -> Sequences:
+def _sequences(actors: Integers, times: Integers, steps: Integers, marks: Integers | None) -> Sequences:
     begins = np.ones(len(actors), dtype=bool)
     begins[1:] = actors[1:] != actors[:-1]
     first = np.maximum.accumulate(np.where(begins, np.arange(len(actors)), 0))
-    return Sequences(actors, times, steps, first)
+    return Sequences(actors, times, steps, first, marks)

@@ -177,6 +177,8 @@ class Selection:
     span: Span
     filters: tuple[Filter, ...] = ()
     where: str = field(default="", kw_only=True, compare=False)
+    shared: int = field(default=0, kw_only=True, compare=False)
+    """How many of the filters, the first ones, are those of the whole query."""
 
 
 class BehaviourQuery(ABC):
@@ -188,6 +190,11 @@ class BehaviourQuery(ABC):
     @abstractmethod
     def selections(self) -> tuple[Selection, ...]:
         """All events that are read, in the order of the parameters."""
+
+    @property
+    def values(self) -> tuple[tuple[str, str], ...]:
+        """Further properties whose values are read, each with the parameter that names it."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from query.language.fields import flag, missing, structured, wrong
-from query.language.parameter_table import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, SERIES
+from query.language.parameter_table import (
+    ANALYSES,
+    BEHAVIOURS,
+    EXTRACTION,
+    FUNNEL,
+    MULTI_ANALYSIS,
+    SERIES,
+    SESSIONS,
+)
 from query.language.parameters import analysis_meant
 from query.language.suggestions import meant
 
@@ -20,6 +28,18 @@ _PREFERENCES = ("round", "week_start")
 _ORDER = ("actor_property", "order", "window", "equal_times")
 """Stored only where given, as Keen's funnels have none of them."""
 _OF_SERIES = ("formulas", "compare", "cumulative", "rolling", "share", "top", "fill", "show")
+"""Stored only where given."""
+_OF_SESSIONS = (
+    "event_collection",
+    "actor_property",
+    "gap",
+    "cut",
+    "longest",
+    "measures",
+    "page_property",
+    "pages",
+    "attribution",
+)
 """Stored only where given."""
 _STEP_FLAGS = ("inverted", "optional", "with_actors")
 
@@ -43,7 +63,7 @@ def normalised(query: Mapping[str, Any]) -> dict[str, Any]:
     """The normal form of parameters that ``parse`` accepts; parsed again, it gives the same query."""
     analysis = analysis_of(query)
     normal: dict[str, Any] = {ANALYSIS: analysis}
-    if analysis not in (FUNNEL, SERIES):
+    if analysis not in BEHAVIOURS and analysis != SERIES:
         normal["event_collection"] = query["event_collection"]
     if analysis == MULTI_ANALYSIS:
         normal["analyses"] = structured("analyses", query["analyses"])
@@ -51,6 +71,8 @@ def normalised(query: Mapping[str, Any]) -> dict[str, Any]:
         normal["steps"] = [_step(step) for step in structured("steps", query["steps"])]
     elif analysis == SERIES:
         normal |= _series(query)
+    elif analysis == SESSIONS:
+        normal |= _of_events(query, _OF_SESSIONS)
     elif analysis != EXTRACTION:
         normal["target_property"] = query.get("target_property")
     if analysis == "percentile":
@@ -75,7 +97,24 @@ def without_filters(query: Mapping[str, Any]) -> dict[str, Any]:
         copy["series"] = {label: {**one, "filters": []} for label, one in query["series"].items()}
     if "steps" in query:
         copy["steps"] = [{**step, "filters": []} for step in query["steps"]]
+    if "events" in query:
+        copy["events"] = [{**entry, "filters": []} for entry in query["events"]]
     return copy
+
+
+def _of_events(query: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The parameters of these names that are given, and the entries of ``events``."""
+    normal = {name: structured(name, value) for name, value in _those_given(query, names).items()}
+    entries = structured("events", _given(query, "events"))
+    if entries:
+        normal["events"] = [_entry(entry) for entry in entries]
+    return normal
+
+
+def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    filters = structured("filters", entry.get("filters")) or []
+    named = _those_given(entry, ("actor_property",))
+    return {"event_collection": entry["event_collection"], **named, "filters": filters}
 
 
 def _where(query: Mapping[str, Any]) -> dict[str, Any]:

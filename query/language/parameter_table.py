@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from query.language.analyses.behaviour_nodes import EqualTimes, FunnelOrder
+from query.language.analyses.sequence_nodes import Attribution, Cut
 from query.language.calendar import Unit, WeekStart
 from query.language.fields import flag, whole, wrong
 from query.language.nodes import Analysis, Operator
@@ -24,14 +25,22 @@ EXTRACTION = "extraction"
 FUNNEL = "funnel"
 MULTI_ANALYSIS = "multi_analysis"
 SERIES = "series"
-ANALYSIS_NAMES = (*(analysis.value for analysis in Analysis), EXTRACTION, FUNNEL, MULTI_ANALYSIS, SERIES)
+SESSIONS = "sessions"
+ANALYSIS_NAMES = (
+    *(analysis.value for analysis in Analysis),
+    EXTRACTION,
+    FUNNEL,
+    MULTI_ANALYSIS,
+    SERIES,
+    SESSIONS,
+)
 """In the order of the documentation."""
 ANALYSES = frozenset(ANALYSIS_NAMES)
-BEHAVIOURS = frozenset({FUNNEL})
+BEHAVIOURS = frozenset({FUNNEL, SESSIONS})
 """The analyses of what actors do."""
 METRICS = frozenset(analysis.value for analysis in Analysis)
 """The analyses that a multi-analysis may contain."""
-ARRANGED = METRICS | {MULTI_ANALYSIS, SERIES}
+ARRANGED = METRICS | {MULTI_ANALYSIS, SERIES, SESSIONS}
 """The analyses whose answers have groups and intervals."""
 TARGETED = METRICS - {Analysis.COUNT.value}
 """The analyses that need a target property."""
@@ -66,10 +75,15 @@ class Parameter:
     spelling: Spelling = Spelling.WORD
     repeated: bool = False
     required: bool = False
+    optional_in: frozenset[str] = frozenset()
+    """The analyses that take it and do not require it."""
     default: Any = None
     """The value used where it is absent, null or empty."""
     ours: bool = False
     """Keen had none of this name, so that analyses that do not take it refuse it."""
+
+    def required_in(self, analysis: str) -> bool:
+        return self.required and analysis not in self.optional_in
 
     @property
     def documented(self) -> Json:
@@ -204,6 +218,14 @@ TOP = record(
     },
     "limit",
 )
+EVENTS = record(
+    {
+        "event_collection": {**_NAME, "description": "Whose events."},
+        "actor_property": {**ACTOR, "description": "What identifies an actor, as a dotted path."},
+        "filters": {**listing(ref("Filter")), "description": "Beside those of the whole question."},
+    },
+    "event_collection",
+)
 SCHEMAS: Mapping[str, Json] = {
     "Timeframe": {"anyOf": [_RELATIVE, SPAN]},
     "Filter": {"anyOf": [CONDITION, EITHER_OF]},
@@ -214,6 +236,7 @@ SCHEMAS: Mapping[str, Json] = {
     "Step": STEP,
     "Series": ONE_SERIES,
     "Top": TOP,
+    "Events": EVENTS,
 }
 """The schemas of objects within parameters, by the names that references use."""
 
@@ -221,6 +244,10 @@ _OF_EXTRACTIONS = frozenset({EXTRACTION})
 _OF_SERIES = frozenset({SERIES})
 _LABELS = _one_or_list(_NAME)
 _OF_FUNNELS = frozenset({FUNNEL})
+_OF_SESSIONS = frozenset({SESSIONS})
+PERCENTILE_MEASURE = "duration_p(100|[1-9]?[0-9](?:[.][0-9]{1,2})?)"
+"""A measure of sessions: this percentile of their durations."""
+DEFAULT_GAP = "30_minutes"
 LENGTH_PATTERN = "^[1-9][0-9]{0,8}_(minute|hour|day|week)s?$"
 TABLE = (
     Parameter(
@@ -229,6 +256,7 @@ TABLE = (
         "The collection to query.",
         ANALYSES - {FUNNEL, SERIES},
         required=True,
+        optional_in=frozenset({SESSIONS}),
     ),
     Parameter(
         "target_property",
@@ -371,6 +399,70 @@ TABLE = (
         "What identifies an actor, as a dotted path: `user.id`; if absent, the project's preference.",
         BEHAVIOURS,
         Spelling.EITHER,
+        ours=True,
+    ),
+    Parameter(
+        "events",
+        {**listing(ref("Events")), "minItems": 1},
+        "In place of `event_collection`: the events of several collections.",
+        _OF_SESSIONS,
+        Spelling.JSON,
+        ours=True,
+    ),
+    Parameter(
+        "gap",
+        {"type": "string", "pattern": LENGTH_PATTERN},
+        "A session ends where the actor's next event comes more than this later.",
+        _OF_SESSIONS,
+        default=DEFAULT_GAP,
+        ours=True,
+    ),
+    Parameter(
+        "cut",
+        {"type": "string", "enum": [cut.value for cut in Cut]},
+        "`daily`: a session ends at midnight too; needs a timeframe with a start and an end.",
+        _OF_SESSIONS,
+        ours=True,
+    ),
+    Parameter(
+        "longest",
+        {"type": "string", "pattern": LENGTH_PATTERN},
+        "The longest time from a session's first event to its last; what comes later begins another one.",
+        _OF_SESSIONS,
+        ours=True,
+    ),
+    Parameter(
+        "measures",
+        _one_or_list(_TEXT),
+        "What is said of sessions: `sessions`, `actors`, `events`, `events_per_session`, `bounces`, "
+        "`bounce_rate`, `duration_average`, `duration_median`, `duration_p90` and other percentiles, "
+        "`unfinished`, `entries`, `exits`; if absent, all but percentiles.",
+        _OF_SESSIONS,
+        Spelling.EITHER,
+        repeated=True,
+        ours=True,
+    ),
+    Parameter(
+        "page_property",
+        _NAME,
+        "The property whose values at the first and at the last event are a session's entry and exit.",
+        _OF_SESSIONS,
+        ours=True,
+    ),
+    Parameter(
+        "pages",
+        _COUNT,
+        "How many entries and exits are named; the others are counted together.",
+        _OF_SESSIONS,
+        default=10,
+        ours=True,
+    ),
+    Parameter(
+        "attribution",
+        {"type": "string", "enum": [one.value for one in Attribution]},
+        "With `group_by`: whether a session has the values of its first event or of its last.",
+        _OF_SESSIONS,
+        default=Attribution.ENTRY.value,
         ours=True,
     ),
     Parameter(
@@ -526,7 +618,8 @@ def _of(parameter: Parameter) -> str:
 def _meaning(parameter: Parameter) -> str:
     text = parameter.description.replace("|", "\\|")
     if parameter.required:
-        return f"{text} Required."
+        names = ", ".join(f"`{name}`" for name in sorted(parameter.optional_in))
+        return f"{text} Required{f', not in {names}' if names else ''}."
     if parameter.default is not None:
         return f"{text} Default: `{str(parameter.default).lower()}`."
     return text

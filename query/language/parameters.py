@@ -69,6 +69,7 @@ KEYS: Mapping[str, frozenset[str]] = {
     "member": _keys(parameter_table.MEMBER),
     "series": _keys(parameter_table.ONE_SERIES),
     "top": _keys(parameter_table.TOP),
+    "events": _keys(parameter_table.EVENTS),
 }
 """The keys of the objects within parameters."""
 
@@ -143,6 +144,7 @@ class _Walk:
             lambda entry, name: self._keys(entry, "order_by", name, "InvalidOrderByError"),
         )
         self._each(params.get("steps"), "steps", self._step)
+        self._each(params.get("events"), "events", self._events)
         members = _decoded(params.get("analyses"))
         if isinstance(members, Mapping):
             for label, member in members.items():
@@ -208,6 +210,10 @@ class _Walk:
             self._keys(entry, "series", name)
             self._filters(entry.get("filters"), f"{name}.filters", 0)
             self._each(entry.get("group_by"), f"{name}.group_by", self._group)
+
+    def _events(self, entry: Mapping[str, Any], name: str) -> None:
+        self._keys(entry, "events", name)
+        self._filters(entry.get("filters"), f"{name}.filters", 0)
 
     def _member(self, entry: Any, name: str) -> None:
         if not isinstance(entry, Mapping):

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from query.errors import InvalidQuery, QueryLimitExceeded
-from query.language import timeframe
 from query.language.analyses.funnel import parse_funnel
 from query.language.analyses.metrics import METRICS, parse_analysis, parse_metric
 from query.language.analyses.parsing import Parsing
+from query.language.analyses.sessions import parse_sessions
 from query.language.fields import (
     missing,
     structured,
@@ -40,7 +40,7 @@ from query.language.nodes import (
     ParsedQuery,
     Query,
 )
-from query.language.parameter_table import EXTRACTION, FUNNEL, MULTI_ANALYSIS, SERIES, value_of
+from query.language.parameter_table import EXTRACTION, FUNNEL, MULTI_ANALYSIS, SERIES, SESSIONS, value_of
 from query.language.preferences import KEEN, Preferences
 from query.language.series.parse import parse_series
 from query.limits import Limits
@@ -75,6 +75,8 @@ def parse(
         query = _extraction(parsing)
     elif analysis_text == FUNNEL:
         query = parse_funnel(parsing)
+    elif analysis_text == SESSIONS:
+        query = parse_sessions(parsing)
     elif analysis_text == MULTI_ANALYSIS:
         query = _multi_analysis(parsing)
     elif analysis_text == SERIES:
@@ -117,19 +119,12 @@ def _metrics_query(
     *,
     multi: bool,
 ) -> MetricQuery:
-    params, limits = parsing.params, parsing.limits
+    params = parsing.params
     filters = parsing.filters(params.get("filters"))
     if groups and any(map(is_geo, filters)):
         raise InvalidQuery("The operator 'within' cannot be used together with 'group_by'.", FILTER_CODE)
-    frame, zone, interval = params.get("timeframe"), params.get("timezone"), params.get("interval")
-    span = parsing.span(frame, zone)
-    buckets = None
-    if interval is not None and interval != "":
-        if frame is None:
-            raise missing("timeframe", because="interval")
-        zone = timeframe.bucket_zone(frame, zone)
-        week = parsing.preferences.week_start
-        buckets = timeframe.buckets(span, interval, zone, limits.intervals_max, week)
+    span = parsing.span(params.get("timeframe"), params.get("timezone"))
+    buckets = parsing.buckets(span)
     order = parse_order(params.get("order_by"), groups, labels)
     return MetricQuery(
         collection=collection,

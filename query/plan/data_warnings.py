@@ -219,7 +219,9 @@ def _warnings(query: Query, names: _Names) -> Iterator[DataWarning]:
                     yield seen
                     continue
                 yield from _of_value(one.actor, seen, f"{one.where}actor_property")
-                yield from _of_filters(one.filters, seen, f"{one.where}filters")
+                yield from _of_filters(one.filters[: one.shared], seen, "filters")
+                yield from _of_filters(one.filters[one.shared :], seen, f"{one.where}filters")
+            yield from _of_further(query, names)
         case ComposedQuery():
             for read in query.reads:
                 seen = names.collection(read.collection, f"{read.where}event_collection")
@@ -230,6 +232,14 @@ def _warnings(query: Query, names: _Names) -> Iterator[DataWarning]:
                     yield from _of_value(path, seen, parameter, numbers=numbers)
                 yield from _of_filters(read.filters[: read.shared], seen, "filters")
                 yield from _of_filters(read.filters[read.shared :], seen, f"{read.where}filters")
+
+
+def _of_further(query: BehaviourQuery, names: _Names) -> Iterator[DataWarning]:
+    """Warnings about properties that none of the collections has."""
+    known = [seen for seen in map(names.seen_of, collections_of(query)) if seen is not None]
+    for path, where in query.values:
+        if known and not any(seen.is_sound(path, numbers=False) for seen in known):
+            yield from _of_value(path, known[0], where)
 
 
 def _of_metrics(query: MetricQuery, seen: VisibleProperties) -> Iterator[DataWarning]:

@@ -23,6 +23,8 @@ class KeyPart(StrEnum):
     STRING = "string"
     BOOLEAN = "boolean"
     INSTANT = "instant"
+    LIST = "list"
+    """The JSON text of a list, where lists are not unnested."""
     RANGE = "range"
     """The position of a range in the group's ``ranges``."""
     MISSING = "missing"
@@ -73,6 +75,18 @@ class GroupKey:
         """For buckets: whether the values may include integers that a double does not hold exactly."""
         others = any(column.kind is not ColumnKind.NUMBER for column in self.columns)
         return others or self.greatest >= EXACT_DOUBLES
+
+    @property
+    def value_parts(self) -> tuple[KeyPart, ...]:
+        """The columns of the key where a list is one value."""
+        if self.list_column is None:
+            return self.parts
+        return (*self.without_lists.parts, KeyPart.LIST)
+
+    @property
+    def without_lists(self) -> GroupKey:
+        """The key of the values that are no lists."""
+        return replace(self, columns=tuple(one for one in self.columns if one.kind is not ColumnKind.JSON))
 
     @property
     def list_column(self) -> Column | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from query.language.nodes import Span
 from query.plan.columns import TIMESTAMP_COLUMN
@@ -10,13 +10,15 @@ from query.plan.keys import GroupKey, KeyPart
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan
 from query.sql.conditions import condition
-from query.sql.keys import PART_TYPES, key_parts, unnested
+from query.sql.keys import PART_TYPES, key_parts, unnested, value_cells
 from query.sql.reading import in_span
 from query.sql.statement import Note, Statement, col, joined, name, noted, sql, whole
 
 _MASK = name("$mask")
 _TIME = name("$time")
 _BYTE_BITS = 8
+ValueParts = Sequence[Sequence[KeyPart]]
+"""For each further value of events the parts that occur in any branch."""
 
 
 def rows(
@@ -26,21 +28,16 @@ def rows(
     tests: Sequence[tuple[int, Predicate, Span]],
     *,
     timed: bool = False,
+    values: Sequence[GroupKey] = (),
+    value_parts: ValueParts = (),
 ) -> Statement:
     """The rows of one scan: the actor's parts, and the mask of the selections that each row belongs to.
 
     ``tests``: the selection's bit, its condition, and its span where that is narrower than the scan's.
-    ``timed``: with the event's time in µs.
+    ``timed``: with the event's time in µs, and with the parts of the ``values``.
     """
     expressions = dict(zip(key.parts, key_parts(key, 0), strict=True))
-    actor = [
-        sql(
-            "{} AS {}",
-            expressions.get(part, Statement(f"CAST(NULL AS {PART_TYPES[part]})")),
-            name(f"${part}"),
-        )
-        for part in parts
-    ]
+    actor = [_cell(expressions, part, _part(part)) for part in parts]
     bits = [
         sql("(CASE WHEN {} AND {} THEN {} ELSE 0 END)", condition(test), in_span(span), whole(1 << bit))
         for bit, test, span in tests
@@ -48,6 +45,9 @@ def rows(
     cells = [*actor, sql("CAST(({}) AS BIGINT) AS {}", joined(" | ", bits), _MASK)]
     if timed:
         cells.append(sql("epoch_us({}) AS {}", col(TIMESTAMP_COLUMN), _TIME))
+    for at, (value, listed) in enumerate(zip(values, value_parts, strict=True)):
+        found = value_cells(value)
+        cells += [_cell(found, part, _value_part(at, part)) for part in listed]
     return noted(Note.STEPS, sql("SELECT {}{}", joined(", ", cells), unnested(scan, (key,))))
 
 
@@ -59,7 +59,7 @@ def actors_by_mask(
     Rows are (actor's parts, mask), at most ``actors_max`` + 1 of them, where ``actors_max`` is given;
     otherwise (mask, number of actors). The branches are made by ``rows``.
     """
-    names = joined(", ", (name(f"${part}") for part in parts))
+    names = joined(", ", map(_part, parts))
     per_actor = sql(
         "SELECT {}, bit_or({}) AS {} FROM ({})\nWHERE {} GROUP BY {} HAVING bit_or({}) & 1 = 1",
         names,
@@ -76,13 +76,16 @@ def actors_by_mask(
     return noted(Note.MASKS, sql("SELECT {}, count(*) FROM ({})\nGROUP BY 1", _MASK, actors))
 
 
-def events(branches: Sequence[Statement], parts: Sequence[KeyPart], selections: int) -> Statement:
+def events(
+    branches: Sequence[Statement], parts: Sequence[KeyPart], selections: int, value_parts: ValueParts = ()
+) -> Statement:
     """The events of any selection that have an actor, in no order.
 
-    Rows are (actor's parts, mask, time in µs). The branches are made by ``rows`` with ``timed``.
+    Rows are (actor's parts, mask, time in µs, parts of each value). The branches are made by ``rows`` with
+    ``timed``.
     """
     cells = [
-        *(name(f"${part}") for part in parts),
+        *map(_part, parts),
         sql(
             "CAST({} AS {}) AS {}",
             _MASK,
@@ -90,6 +93,7 @@ def events(branches: Sequence[Statement], parts: Sequence[KeyPart], selections: 
             _MASK,
         ),
         _TIME,
+        *(_value_part(at, part) for at, listed in enumerate(value_parts) for part in listed),
     ]
     return noted(
         Note.EVENTS,
@@ -104,4 +108,18 @@ def events(branches: Sequence[Statement], parts: Sequence[KeyPart], selections: 
 
 
 def _has_actor(parts: Sequence[KeyPart]) -> Statement:
-    return joined(" OR ", (sql("{} IS NOT NULL", name(f"${part}")) for part in parts))
+    return joined(" OR ", (sql("{} IS NOT NULL", _part(part)) for part in parts))
+
+
+def _part(part: KeyPart) -> Statement:
+    return name(f"${part}")
+
+
+def _value_part(at: int, part: KeyPart) -> Statement:
+    return name(f"$value{at}.{part}")
+
+
+def _cell(expressions: Mapping[KeyPart, Statement], part: KeyPart, called: Statement) -> Statement:
+    """The part, or null where the scan has none."""
+    nothing = Statement(f"CAST(NULL AS {PART_TYPES[part]})")
+    return sql("{} AS {}", expressions.get(part, nothing), called)

@@ -45,7 +45,18 @@ PART_TYPES = {
     KeyPart.STRING: "VARCHAR",
     KeyPart.BOOLEAN: "BOOLEAN",
     KeyPart.INSTANT: "TIMESTAMP",
+    KeyPart.LIST: "VARCHAR",
+    KeyPart.RANGE: "INTEGER",
 }
+
+
+def value_cells(key: GroupKey) -> dict[KeyPart, Statement]:
+    """One expression for each of the key's ``value_parts``: lists are not unnested."""
+    plain = key if key.list_column is None else key.without_lists
+    cells = dict(zip(plain.parts, key_parts(plain, 0), strict=True))
+    if key.list_column is not None:
+        cells[KeyPart.LIST] = col(key.list_column)
+    return cells
 
 
 def _key_part(key: GroupKey, part: KeyPart, position: int) -> Statement:

@@ -14,7 +14,7 @@ from query.language import parameters, timeframe
 from query.language.fields import encodable, missing, structured, text, within, wrong
 from query.language.filters import CheckRegex
 from query.language.nodes import Buckets, MetricQuery, Span
-from query.language.parameter_table import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, SERIES
+from query.language.parameter_table import ANALYSES, BEHAVIOURS, EXTRACTION, MULTI_ANALYSIS, SERIES
 from query.language.parse import parse
 from query.language.preferences import KEEN, Preferences
 from query.limits import Limits
@@ -44,7 +44,7 @@ NAME_LENGTH_MAX = 256
 SHOWN_QUERY = ("analysis_type", "interval", "group_by", "timeframe", "timezone")
 """Parameters of the query that an embed token sees."""
 _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
-_KINDS = ANALYSES - {EXTRACTION, FUNNEL, SERIES}
+_KINDS = ANALYSES - BEHAVIOURS - {EXTRACTION, SERIES}
 _OPTIONAL = ("order_by", "limit", "zero_fill", "round", "week_start")
 """Stored only where they are given."""
 

@@ -101,6 +101,8 @@ ROWS = {
     "rolling_max": "intervals of a rolling window",
     "windows_max": "times that overlapping windows read events again",
     "series_top_max": "groups of `top`",
+    "event_lists_max": "entries of `events`",
+    "pages_max": "`pages`",
     "group_by_max": "entries of `group_by`",
     "ranges_max": "ranges of one entry",
     "property_names_max": "entries of `property_names`",

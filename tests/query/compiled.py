@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from query.answers.behaviour.actor_events import statement_of as events_statement
 from query.answers.behaviour.funnel import plan_funnel
 from query.answers.behaviour.selections import plan_selections
+from query.answers.behaviour.sessions import plan_sessions
 from query.answers.extraction import plan_extraction
 from query.language.analyses.behaviour_nodes import FunnelOrder, FunnelQuery
+from query.language.analyses.sequence_nodes import SessionsQuery
 from query.language.nodes import BehaviourQuery, ExtractionQuery, Filter, MetricQuery, ParsedQuery
 from query.limits import Limits
 from query.plan.plan import must_run, plan_metrics, rows_max
@@ -29,6 +31,9 @@ def statement_of(
             return statements.metrics(plan) if must_run(plan) else None
         case FunnelQuery(order=FunnelOrder.ANY) as query:
             return plan_funnel(query, views, limits.funnel_actors_max).statement
+        case SessionsQuery() as query:
+            scans = plan_sessions(query, views)
+            return events_statement(scans) if scans.live else None
         case BehaviourQuery() as query:
             scans = plan_selections(query.selections, views, timed=True)
             return events_statement(scans) if scans.live else None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from query.language.analyses.behaviour_nodes import FunnelQuery, Step
+from query.language.analyses.sequence_nodes import EventList, SessionsQuery
 from query.language.nodes import (
     AnyOf,
     Circle,
@@ -60,6 +61,27 @@ def metrics(query: MetricQuery) -> tuple[str, Json]:
 
 def funnel(query: FunnelQuery) -> Json:
     return {"steps": [_step(step) for step in query.steps]}
+
+
+def sessions(query: SessionsQuery) -> Json:
+    """Cuts and intervals are left out, since no parameter may mean them."""
+    asked: Json = {"events": [_events(one) for one in query.events], **timeframe(query.span)}
+    asked |= {
+        "gap": f"{query.gap // 60_000_000 or 1}_minutes",
+        "group_by": [_group(one) for one in query.groups],
+    }
+    if query.longest:
+        asked["longest"] = f"{query.longest // 60_000_000}_minutes"
+    if query.page is not None:
+        asked |= {"page_property": query.page, "pages": query.pages}
+    if query.groups:
+        asked["attribution"] = query.attribution.value
+    return asked | {"measures": [one.label for one in query.measures], "zero_fill": query.zero_fill}
+
+
+def _events(one: EventList) -> Json:
+    named = {"event_collection": one.collection, "actor_property": one.actor}
+    return {**named, "filters": filters(one.filters)}
 
 
 def extraction(query: ExtractionQuery) -> Json:

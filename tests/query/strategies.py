@@ -7,6 +7,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from query.language.analyses.behaviour_nodes import EqualTimes, FunnelOrder, FunnelQuery, Step
+from query.language.analyses.sequence_nodes import (
+    Attribution,
+    EventList,
+    Measured,
+    SessionMeasure,
+    SessionsQuery,
+)
 from query.language.nodes import (
     Analysis,
     AnyOf,
@@ -223,6 +230,71 @@ def funnels(draw: st.DrawFn) -> FunnelQuery:
         return FunnelQuery(tuple(steps))
     window = draw(st.none() | st.integers(0, 6).map(lambda hours: hours * HOUR_US))
     return FunnelQuery(tuple(steps), order, window, draw(st.sampled_from(EqualTimes)))
+
+
+@st.composite
+def event_lists(draw: st.DrawFn, span: Span) -> tuple[EventList, ...]:
+    return tuple(
+        EventList(
+            draw(st.sampled_from(["c", "c", "d"])),
+            draw(st.sampled_from(["u.id", "u.id", "a", "keen.timestamp", "absent"])),
+            span,
+            draw(filter_lists) if draw(st.booleans()) else (),
+        )
+        for _ in range(draw(st.integers(1, 3)))
+    )
+
+
+@st.composite
+def measures(draw: st.DrawFn, page: str | None) -> tuple[Measured, ...]:
+    of_pages = (SessionMeasure.ENTRIES, SessionMeasure.EXITS)
+    named = [one for one in SessionMeasure if page is not None or one not in of_pages]
+    chosen = draw(st.lists(st.sampled_from(named), min_size=1, unique=True))
+    return tuple(
+        Measured(one, "duration_p29", 29.0)
+        if one is SessionMeasure.DURATION_PERCENTILE
+        else Measured(one, one)
+        for one in chosen
+    )
+
+
+@st.composite
+def sessions_queries(draw: st.DrawFn) -> SessionsQuery:
+    gap = draw(st.integers(0, 8)) * HOUR_US // 4
+    longest = draw(st.none() | st.integers(0, 12).map(lambda quarters: quarters * HOUR_US // 4))
+    span, buckets = draw(bucketed())
+    start = None if span.start_us is None else span.start_us - gap - (longest or 0)
+    page = draw(st.none() | st.sampled_from(PATHS))
+    groups_drawn = draw(groups())
+    chosen = draw(measures(page))
+    cuts = draw(
+        st.just(()) | st.lists(instants, max_size=3, unique=True).map(lambda cuts: tuple(sorted(cuts)))
+    )
+    sortable = [
+        one.label for one in chosen if one.measure not in (SessionMeasure.ENTRIES, SessionMeasure.EXITS)
+    ]
+    names = [*sortable, *(group.path for group in groups_drawn)]
+    orders: tuple[Order, ...] = ()
+    ordered: bool = draw(st.booleans())
+    if groups_drawn and ordered:
+        picked = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True))
+        orders = tuple(Order(name, draw(st.booleans())) for name in picked)
+    return SessionsQuery(
+        draw(event_lists(Span(start, span.end_us))),
+        span,
+        gap,
+        cuts,
+        longest,
+        buckets,
+        groups_drawn,
+        draw(st.sampled_from(Attribution)),
+        chosen,
+        page,
+        draw(st.integers(1, 3)),
+        orders,
+        draw(st.one_of(st.none(), st.integers(1, 3))) if orders else None,
+        draw(st.booleans()),
+    )
 
 
 @st.composite

@@ -10,9 +10,11 @@ import {
   answerOf,
   type Answer,
   type Arranged,
+  type EventList,
   type Extraction,
   type Followed,
   type FunnelAnswer,
+  type InSessions,
   type Multi,
   type MultiResult,
   type Percentile,
@@ -20,6 +22,7 @@ import {
   type SeriesAnswer,
   type SeriesResult,
   type Several,
+  type SessionsResult,
   type SqlAnswer,
   type SqlOptions,
   type Step,
@@ -197,6 +200,15 @@ export class Acumen {
   ): Promise<FunnelAnswer> {
     const answer = await this.query<number[]>("funnel", { ...parameters, steps }, options);
     return { ...answer, steps: answer.body.steps, actors: answer.body.actors };
+  }
+  /** Sessions of the events of a collection, or of several. */
+  sessions<const P extends InSessions>(
+    events: string | readonly EventList[],
+    parameters: P = {} as P,
+    options?: CallOptions,
+  ) {
+    const named = typeof events === "string" ? { event_collection: events } : { events };
+    return this.query<SessionsResult<P>>("sessions", { ...parameters, ...named }, options);
   }
   /** The events in one answer: 100,000 at most. */
   extraction(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 from query.answers.behaviour.actor_lists import ACTOR_BYTES, CHECK_EVERY, Actor, actor_of
 from query.answers.behaviour.selections import SelectionPlan
 from query.behaviour.sequences import BLOCK, ActorEvents, Integers, numbered
+from query.behaviour.values import Marks, Values, coded, marks_of
 from query.engine.runner import Runner
 from query.plan.keys import KeyPart
 from query.sql import behaviour as sql
@@ -19,6 +21,8 @@ from query.sql.statement import Statement
 
 _EVENT_BYTES = 24
 """Bytes that an event takes while the events are put in order: its cells once more, and a key to sort by."""
+_VALUE_BYTES = 12
+"""Bytes that each further value of an event takes: its code, and its part of the event's mark."""
 _BLOCK_EVENT_BYTES = 200
 """Bytes that each event of a block takes while it is followed."""
 
@@ -31,6 +35,10 @@ class ReadEvents:
     parts: tuple[KeyPart, ...]
     values: Sequence[pa.Array]
     """The values of each part; those of the first part have the first numbers."""
+    further: tuple[Values, ...] = ()
+    """The further values that the plan reads of each event."""
+    marks: Marks | None = None
+    """The marks of the events, which stand for those."""
 
     def actors(self, numbers: Integers, masks: Integers, runner: Runner) -> list[Actor]:
         """These actors, each with its mask; their memory is reserved."""
@@ -50,8 +58,12 @@ class ReadEvents:
 
 def statement_of(plan: SelectionPlan) -> Statement:
     """The statement that reads the events of a plan with live branches."""
-    branches = [sql.rows(one.scan, one.key, plan.parts, one.tests, timed=True) for one in plan.live]
-    return sql.events(branches, plan.parts, plan.size)
+    listed = plan.value_parts
+    branches = [
+        sql.rows(one.scan, one.key, plan.parts, one.tests, timed=True, values=one.values, value_parts=listed)
+        for one in plan.live
+    ]
+    return sql.events(branches, plan.parts, plan.size, listed)
 
 
 def read_events(plan: SelectionPlan, runner: Runner) -> ReadEvents | None:
@@ -61,11 +73,16 @@ def read_events(plan: SelectionPlan, runner: Runner) -> ReadEvents | None:
     table = runner.table(statement_of(plan), plan.tables, reads=plan.read)
     if not table.num_rows:
         return None
-    runner.reservation.reserve(_EVENT_BYTES * table.num_rows)
+    runner.reservation.reserve((_EVENT_BYTES + _VALUE_BYTES * len(plan.value_parts)) * table.num_rows)
     runner.check()
     parts = plan.parts
-    numbers, values = numbered([table.column(at) for at in range(len(parts))])
-    masks, times = (table.column(at).to_numpy() for at in range(len(parts), len(parts) + 2))
+    columns = iter(table.columns)
+    numbers, values = numbered(list(islice(columns, len(parts))))
+    masks, times = (column.to_numpy() for column in islice(columns, 2))
+    further = tuple(coded(list(islice(columns, len(one))), len(times)) for one in plan.value_parts)
+    runner.check()
+    marks = marks_of(further)
     count = sum(map(len, values))
     runner.reservation.reserve(_BLOCK_EVENT_BYTES * min(BLOCK, len(times)) + np.dtype(bool).itemsize * count)
-    return ReadEvents(ActorEvents(numbers, times, masks, count), parts, values)
+    events = ActorEvents(numbers, times, masks, count, None if marks is None else marks.numbers)
+    return ReadEvents(events, parts, values, further, marks)

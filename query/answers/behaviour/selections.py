@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from query.language.nodes import Selection, Span
+from query.language.nodes import Group, Selection, Span
 from query.plan import predicates as p
 from query.plan.columns import TIMESTAMP_COLUMN
-from query.plan.keys import GroupKey, KeyPart, key_of
+from query.plan.keys import GroupKey, KeyPart, key_of, key_of_group
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan, hull
 from query.plan.views import View, Views
@@ -29,6 +29,7 @@ class Branch:
     key: GroupKey
     tests: tuple[tuple[int, Predicate, Span], ...]
     """Position and condition of each selection, and its span if narrower than the scan's."""
+    values: tuple[GroupKey, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,13 @@ class SelectionPlan:
     def parts(self) -> tuple[KeyPart, ...]:
         """The key parts that occur in any branch."""
         return tuple(part for part in KeyPart if any(part in branch.key.parts for branch in self.branches))
+
+    @property
+    def value_parts(self) -> tuple[tuple[KeyPart, ...], ...]:
+        """For each further value the parts that occur in any branch."""
+        each = zip(*(branch.values for branch in self.branches), strict=True)
+        found = [{part for key in keys for part in key.value_parts} for keys in each]
+        return tuple(tuple(part for part in KeyPart if part in parts) for parts in found)
 
     @property
     def live(self) -> list[Branch]:
@@ -70,20 +78,27 @@ class SelectionPlan:
         return sum(branch.view.rows for branch in self.branches if not branch.scan.empty)
 
 
-def plan_selections(selections: Sequence[Selection], views: Views, *, timed: bool) -> SelectionPlan:
-    """``timed``: whether the times of the events are needed."""
+def plan_selections(
+    selections: Sequence[Selection], views: Views, *, timed: bool, values: Sequence[Group] = ()
+) -> SelectionPlan:
+    """``timed``: whether the times of the events are needed. ``values``: what else is read of each event."""
     positions_by_scan: dict[tuple[str, str], list[int]] = {}
     for position, selection in enumerate(selections):
         positions_by_scan.setdefault((selection.collection, selection.actor), []).append(position)
     branches = tuple(
-        _branch(collection, actor, [(at, selections[at]) for at in positions], views, timed)
+        _branch(collection, actor, [(at, selections[at]) for at in positions], views, timed, values)
         for (collection, actor), positions in positions_by_scan.items()
     )
     return SelectionPlan(branches, len(selections))
 
 
 def _branch(
-    collection: str, actor: str, numbered: Sequence[tuple[int, Selection]], views: Views, timed: bool
+    collection: str,
+    actor: str,
+    numbered: Sequence[tuple[int, Selection]],
+    views: Views,
+    timed: bool,
+    values: Sequence[Group],
 ) -> Branch:
     spans = [selection.span for _, selection in numbered]
     common_span = hull(spans)
@@ -97,9 +112,11 @@ def _branch(
         for position, selection in numbered
     ]
     key = key_of(actor, view)
+    read = tuple(key_of_group(value, view) for value in values)
     columns = [*key.columns, *(column for _, test, _ in tests for column in p.columns_of(test))]
+    columns += [column for value in read for column in value.columns]
     if timed or any(span != Span() for _, _, span in tests):
         columns.append(TIMESTAMP_COLUMN)
     conditions = [test for _, test, _ in tests]
     scan = view.scan(columns, p.some_of(conditions), common_span, conditions)
-    return Branch(view, scan, key, tuple(tests))
+    return Branch(view, scan, key, tuple(tests), read)

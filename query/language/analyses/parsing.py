@@ -12,7 +12,7 @@ from query.language import timeframe
 from query.language.calendar import FIXED_US, Unit
 from query.language.fields import missing, required_text, wrong
 from query.language.filters import Check, CheckRegex, RegexSizes, parse_filters
-from query.language.nodes import Filter, Span
+from query.language.nodes import Buckets, Filter, Span
 from query.language.parameter_table import LENGTH_PATTERN
 from query.language.preferences import Preferences, actor_property
 from query.limits import Limits
@@ -46,6 +46,16 @@ class Parsing:
 
     def span(self, frame: Any, zone: Any) -> Span:
         return timeframe.resolve(frame, zone, self.now_us, self.preferences.week_start)
+
+    def buckets(self, span: Span) -> Buckets | None:
+        """The parts of the span that the query's ``interval`` names."""
+        frame, interval = self.params.get("timeframe"), self.params.get("interval")
+        if interval is None or interval == "":
+            return None
+        if frame is None:
+            raise missing("timeframe", because="interval")
+        zone = timeframe.bucket_zone(frame, self.params.get("timezone"))
+        return timeframe.buckets(span, interval, zone, self.limits.intervals_max, self.preferences.week_start)
 
     def actor(self, params: Mapping[str, Any], where: str = "") -> str:
         """The property that identifies an actor: that of ``params``, else the query's or the project's."""

@@ -12,6 +12,7 @@ from query.language.parameter_table import (
     FUNNEL,
     MULTI_ANALYSIS,
     SERIES,
+    SESSIONS,
     SPAN,
     TARGETED,
     Parameter,
@@ -37,6 +38,7 @@ _SUMMARIES = {
     "funnel": "How many actors took each step",
     "multi_analysis": "Several analyses at once",
     "series": "Several questions side by side, and what is computed of them",
+    "sessions": "Sessions: how many, how long, and where they begin and end",
 }
 
 _VALUES: dict[str, Json] = {
@@ -50,6 +52,7 @@ _VALUES: dict[str, Json] = {
     },
     "multi_analysis": {"type": "object", "description": "The values by their labels."},
     "series": {"type": "object", "description": "The values by the names of series and formulas."},
+    "sessions": {"type": "object", "description": "The measures by their names; durations are in seconds."},
 }
 """Schema of each analysis's value over all events of the query."""
 
@@ -97,6 +100,7 @@ _EXAMPLES: dict[str, Json] = {
             "revenue": {"analysis_type": "sum", "target_property": "price"},
         },
     },
+    "sessions": _WHERE | {"actor_property": "user.id", "page_property": "price"},
 }
 _FIRST: Json = {"order_by": {"property_name": "result", "direction": "DESC"}, "limit": 3}
 _UNORDERED = (MULTI_ANALYSIS, SERIES, Analysis.SELECT_UNIQUE.value)
@@ -109,7 +113,7 @@ def body_of(analysis: str) -> Json:
     return {
         "type": "object",
         "properties": {one.name: one.documented for one in taken},
-        "required": [one.name for one in taken if one.required],
+        "required": [one.name for one in taken if one.required_in(analysis)],
     }
 
 
@@ -121,7 +125,7 @@ def operations_of(analysis: str, path: str) -> tuple[Operation, Operation]:
         path=path,
         summary=_SUMMARIES[analysis],
         answers={200: DocumentedAnswer("The answer.", schema=answer_of(analysis), content={SCRIPT: {}})},
-        parameters=(*(_query_parameter(one) for one in taken_by(analysis)), "jsonp"),
+        parameters=(*(_query_parameter(one, analysis) for one in taken_by(analysis)), "jsonp"),
         errors=(504,),
         examples=(Example(query=_as_query(_EXAMPLES[analysis]), key="read"),),
         name=f"get_{analysis}",
@@ -143,8 +147,9 @@ def operations_of(analysis: str, path: str) -> tuple[Operation, Operation]:
     return by_get, by_post
 
 
-def _query_parameter(one: Parameter) -> Json:
-    entry: Json = {"name": one.name, "in": "query", "required": one.required, "description": one.description}
+def _query_parameter(one: Parameter, analysis: str) -> Json:
+    required = one.required_in(analysis)
+    entry: Json = {"name": one.name, "in": "query", "required": required, "description": one.description}
     if one.spelling is Spelling.JSON:
         return {**entry, "content": {"application/json": {"schema": one.schema}}}
     if one.schema.get("type") in ("string", "integer", "number", "boolean"):
@@ -164,6 +169,11 @@ def _variants(analysis: str) -> tuple[Json, ...]:
         return ({"include_metadata": True}, {"delivery": "link", "content_encoding": "gzip"})
     if analysis == FUNNEL:
         return ({"include_metadata": True},)
+    if analysis == SESSIONS:
+        return (
+            {"interval": "daily", "timezone": "Europe/Warsaw", "cut": "daily", "gap": "1_hours"},
+            {"group_by": "price", "attribution": "exit", "measures": ["sessions", "bounce_rate"]},
+        )
     return (
         {"interval": "weekly", "timezone": "Europe/Warsaw", "week_start": "monday", "round": 2},
         {"group_by": ["user.id"], "interval": "daily", "zero_fill": False},
@@ -199,7 +209,7 @@ def answer_of(analysis: str) -> Json:
                 },
             },
         )
-    labelled = analysis in (MULTI_ANALYSIS, SERIES)
+    labelled = analysis in (MULTI_ANALYSIS, SERIES, SESSIONS)
     answer = _answer(_metric_result(_VALUES[analysis], labelled=labelled), {})
     if analysis == SERIES:
         answer["properties"]["compare"] = {
@@ -224,7 +234,7 @@ def _answer(result: Json, more: Json) -> Json:
 
 
 def _metric_result(value: Json, *, labelled: bool) -> Json:
-    """The schema of a metric's result. Rows of a multi-analysis have the labels in place of ``result``."""
+    """The schema of a metric's result. ``labelled``: rows have labels in place of ``result``."""
     group: Json = {"type": "object", "title": "A group", "properties": {} if labelled else {"result": value}}
     if not labelled:
         group["required"] = ["result"]

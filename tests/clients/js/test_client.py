@@ -71,6 +71,12 @@ def calls() -> list[list[Any]]:
         ["multi", "multiAnalysis", "purchases", {**timeframe, "analyses": scenario.ANALYSES}],
         ["funnel", "funnel", scenario.STEPS, timeframe],
         ["series", "series", {**timeframe, **SERIES}],
+        [
+            "sessions",
+            "sessions",
+            [{"event_collection": "purchases"}],
+            {**timeframe, "actor_property": "user.id", "measures": ["sessions", "events"]},
+        ],
         ["extraction", "extraction", "purchases", {"latest": 1, "property_names": ["user.id", "price"]}],
         ["by name", "query", "count", {"event_collection": "purchases", **timeframe}],
         ["warned", "sum", "purchases", {"target_property": "prise"}],

@@ -87,6 +87,7 @@ PLAIN: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
         },
     ),
     "funnel": (([Step("purchases", "user.id"), Step("purchases", "user.id").where(P("price") > 10)],), {}),
+    "sessions": (("purchases",), {"actor_property": P("user.id"), "gap": "2_hours", "group_by": "country"}),
     "extraction": (("purchases",), {"latest": 2, "property_names": ["price", "keen.id"]}),
 }
 BUILT = {
@@ -120,6 +121,7 @@ BUILT = {
     .fill(0)
     .show("revenue", "each", "buyers.rolling", "revenue.cumulative", "revenue.share"),
     "funnel": Query.funnel(Step("purchases", "user.id"), Step("purchases", "user.id").where(P("price") > 10)),
+    "sessions": Query.sessions("purchases").actor("user.id").gap("2_hours").by("country"),
     "extraction": Query.extraction("purchases").latest(2).only("price", "keen.id"),
 }
 
@@ -194,6 +196,18 @@ def test_rows_of_series_and_what_they_are_compared_with(asker: Acumen) -> None:
     by_day = asker.ask(Query.series(series).between(*JANUARY).daily().by("country").rolling(n=2))
     assert [row["n.rolling"] for row in by_day if row["country"] == "DE"] == [1, 2]
     assert list(by_day.columns()[0].values) == [row.start for row in by_day]
+
+
+def test_rows_of_sessions(asker: Acumen) -> None:
+    answer = asker.sessions(
+        events=["purchases"], actor_property="user.id", page_property="country", group_by="country"
+    )
+    assert [(row["country"], row["sessions"]) for row in answer] == [("DE", 2), ("PL", 1), (None, 1)]
+    assert answer.rows[0]["entries"]["values"] == [{"value": "DE", "sessions": 2}]
+    table = answer.to_arrow()
+    assert table.column_names[:3] == ["country", "sessions", "actors"]
+    assert "entries" not in table.column_names
+    assert str(table.schema.field("duration_average").type) == "double"
 
 
 def test_rows_of_different_values(asker: Acumen) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acumen_client import Acumen, Metric, P, Query, Step
-from acumen_client.asking import Arranged, Computed, Extracted, Followed
+from acumen_client.asking import Arranged, Computed, Extracted, Followed, InSessions
 from acumen_client.query import Condition, Narrowed, as_json, parameters_as_json
 from query.language.parameter_table import ANALYSIS_NAMES, taken_by
 from tests.support.scale import examples
@@ -26,7 +26,8 @@ OF_FILES = {"email", "email_address", "delivery", "content_type", "content_encod
 @pytest.mark.parametrize("analysis", ANALYSIS_NAMES)
 def test_each_analysis_takes_what_the_server_takes(analysis: str) -> None:
     method = getattr(Acumen, analysis).__wrapped__
-    hints = {"extraction": Extracted, "funnel": Followed, "series": Computed}.get(analysis, Arranged)
+    own = {"extraction": Extracted, "funnel": Followed, "series": Computed, "sessions": InSessions}
+    hints = own.get(analysis, Arranged)
     taken = {*inspect.signature(method).parameters, *get_type_hints(hints)} - {"parameters"}
     assert taken == {parameter.name for parameter in taken_by(analysis)} - OF_FILES
 
@@ -103,6 +104,29 @@ def test_funnels_and_multi_analyses() -> None:
     ordered = funnel.ordered(window="7_days").to_json()
     assert ordered == {**funnel.to_json(), "order": "ordered", "window": "7_days"}
     assert funnel.ordered(strict=True, equal_times="apart").to_json()["order"] == "strict"
+    sessions = Query.sessions("visits").actor("user.id").gap("1_hours").cut_daily().longest("4_hours")
+    assert sessions.pages(P("path"), 3).by("plan").by_exit().measures(
+        "sessions", "duration_p90"
+    ).to_json() == {
+        "event_collection": "visits",
+        "actor_property": "user.id",
+        "gap": "1_hours",
+        "cut": "daily",
+        "longest": "4_hours",
+        "page_property": "path",
+        "pages": 3,
+        "group_by": ["plan"],
+        "attribution": "exit",
+        "measures": ["sessions", "duration_p90"],
+    }
+    both = Query.sessions("visits", {"event_collection": "carts", "filters": P("price") > 5}).to_json()
+    assert both["events"] == [
+        {"event_collection": "visits"},
+        {
+            "event_collection": "carts",
+            "filters": [{"property_name": "price", "operator": "gt", "property_value": 5}],
+        },
+    ]
     several = Query.multi_analysis("purchases", {"p 90": Metric.percentile("price", 90)}, n=Metric.count())
     assert several.to_json()["analyses"] == {
         "p 90": {"analysis_type": "percentile", "target_property": "price", "percentile": 90},

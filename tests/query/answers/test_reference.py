@@ -222,7 +222,12 @@ def test_an_extraction_gives_the_events_back_as_they_were_sent(
 @checked(100)
 @given(
     events=strategies.events_lists(),
-    query=st.one_of(strategies.metric_queries(), strategies.funnels(), strategies.extractions()),
+    query=st.one_of(
+        strategies.metric_queries(),
+        strategies.funnels(),
+        strategies.sessions_queries(),
+        strategies.extractions(),
+    ),
     forced=strategies.filter_lists,
     seed=st.integers(0, 2**32),
 )

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from query.errors import InvalidQuery
-from query.language.parameter_table import ANALYSES, BY_NAME, METRICS
+from query.language.parameter_table import ANALYSES, BEHAVIOURS, BY_NAME, METRICS
 from query.language.parameters import ENTRIES_MAX, SENT_BY_SDKS, check, check_filters, without_use
 from query.language.parse import parse
 from query.language.query_string import from_query_string
@@ -297,4 +297,4 @@ class TestBrackets:
 
 
 def test_every_metric_can_be_a_member() -> None:
-    assert {*METRICS, "extraction", "funnel", "multi_analysis", "series"} == ANALYSES
+    assert {*METRICS, *BEHAVIOURS, "extraction", "multi_analysis", "series"} == ANALYSES

@@ -221,6 +221,20 @@ OTHERS = {
             ],
         },
     ),
+    "sessions": asked("sessions", "files", actor_property="user.id", timeframe=JANUARY),
+    "sessions_of_two_collections_by_group": (
+        "sessions",
+        {
+            "events": [
+                {"event_collection": "purchases", "filters": [where("paid", "eq", True)]},
+                {"event_collection": "purchases"},
+                {"event_collection": "old", "actor_property": "plan"},
+            ],
+            "actor_property": "user.id",
+            "page_property": "tags",
+            "group_by": [_RANGES, "plan"],
+        },
+    ),
     "funnel_of_two_collections_with_actors": (
         "funnel",
         {

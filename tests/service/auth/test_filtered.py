@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from keen import scoped_keys
 
 from query.language.analyses.behaviour_nodes import FunnelQuery
+from query.language.analyses.sequence_nodes import SessionsQuery
 from query.language.filters import is_geo
 from query.language.nodes import Condition, Filter, MetricQuery, Operator, Span
 from storage.instants import format_instant, parse_instant
@@ -191,11 +192,16 @@ def series_questions(draw: st.DrawFn) -> tuple[str, Any]:
     return "series", asked
 
 
+def _sessions(query: SessionsQuery) -> tuple[str, Any]:
+    return "sessions", {**spoken.sessions(query), **spoken.timeframe(_closed(query.span))}
+
+
 questions = st.one_of(
     metric_questions(),
     metric_questions(),
     series_questions(),
     strategies.funnels().map(_funnel),
+    strategies.sessions_queries().map(_sessions),
     strategies.extractions().map(
         lambda query: ("extraction", {**spoken.extraction(query), **spoken.timeframe(_closed(query.span))})
     ),
@@ -282,7 +288,7 @@ def _check_asked(sides: Sides, key: str, analysis: str, params: Any) -> None:
     narrowed, whole = sides.both(key, "POST", f"queries/{analysis}", metadata)
     scanned = [told.pop("execution_metadata")["events_scanned"] for told in (narrowed, whole)]
     if "series" not in params:
-        assert scanned[0] == sum(_within(sides, part) for part in params.get("steps", [params]))
+        assert scanned[0] == sum(_within(sides, part) for part in _parts(params))
     assert close(_plain(narrowed), _plain(whole)), (narrowed, whole)
     recent = {**params, "max_age": 600}
     sides.whole.told(sides.all, "POST", f"queries/{analysis}", recent)
@@ -319,6 +325,19 @@ def _check_profile(sides: Sides, key: str, collection: str, names: list[str]) ->
 def _undated(told: Any) -> Any:
     days = [one["events"] for one in told["over_time"]["counts"]]
     return {**told, "first": None, "last": None, "over_time": days}
+
+
+def _parts(params: Any) -> list[Any]:
+    """The steps of a funnel, the entries of sessions with the time before that they read, or the question."""
+    if "events" not in params:
+        return list(params.get("steps", [params]))
+    frame = dict(params.get("timeframe", {}))
+    start = parse_instant(frame["start"]) if "start" in frame else None
+    if start is not None:
+        lengths = [params["gap"], params.get("longest", "0_minutes")]
+        minutes = sum(int(length.removesuffix("_minutes")) for length in lengths)
+        frame["start"] = format_instant(start - minutes * 60_000_000)
+    return [{**entry, **({"timeframe": frame} if frame else {})} for entry in params["events"]]
 
 
 def _within(sides: Sides, part: Any) -> int:

@@ -135,7 +135,7 @@ def test_questions_are_described_with_the_parameters_of_the_one_table(analysis: 
     by_get = {one["name"] for one in path["get"]["parameters"] if "name" in one}
     body = path["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert by_get == body["properties"].keys() == names
-    required = {parameter.name for parameter in taken_by(analysis) if parameter.required}
+    required = {parameter.name for parameter in taken_by(analysis) if parameter.required_in(analysis)}
     assert set(body["required"]) == required
     assert {one["name"] for one in path["get"]["parameters"] if one.get("required")} == required
 

@@ -38,7 +38,17 @@ from acumen_client.logging_handler import AcumenHandler
 from acumen_client.managed import AccessKey, Collection, Dataset, Project, SavedQuery
 from acumen_client.middleware import ASGIMiddleware, WSGIMiddleware
 from acumen_client.outcome import Outcome, Recorded, RefusedEvent
-from acumen_client.query import Aggregate, Extraction, Funnel, Metric, P, Query, SeriesQuestion, Step
+from acumen_client.query import (
+    Aggregate,
+    Extraction,
+    Funnel,
+    Metric,
+    P,
+    Query,
+    SeriesQuestion,
+    Sessions,
+    Step,
+)
 from acumen_client.queues import DeadLetter
 from acumen_client.results import Events, FunnelResult, FunnelStep, Notice, Result, Row, SeriesResult
 from acumen_client.retries import NO_RETRIES, Retries
@@ -105,6 +115,7 @@ __all__ = [
     "SeriesQuestion",
     "SeriesResult",
     "ServerError",
+    "Sessions",
     "SqlRows",
     "Step",
     "Tail",

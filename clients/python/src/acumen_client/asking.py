@@ -10,6 +10,7 @@ from acumen_client._transport import Answer, AsyncTransport, Transport
 from acumen_client.extracting import AsyncExtracting, Extracting
 from acumen_client.query import (
     Aggregate,
+    EventsLike,
     Extraction,
     FilterLike,
     Funnel,
@@ -78,6 +79,21 @@ class Followed(Asked, total=False):
     window: str | None
     """With an order: the longest time from the first step to the last one, as ``"7_days"``."""
     equal_times: Literal["in_order", "apart"] | None
+
+
+class InSessions(Arranged, total=False):
+    """Parameters of questions about sessions."""
+
+    actor_property: str | P | None
+    """If absent, the project's preference."""
+    gap: str | None
+    """The break after which another session begins, as ``"30_minutes"``, which is the default."""
+    cut: Literal["daily"] | None
+    longest: str | None
+    measures: str | Iterable[str] | None
+    page_property: str | P | None
+    pages: int | None
+    attribution: Literal["entry", "exit"] | None
 
 
 class Extracted(Asked, total=False):
@@ -198,6 +214,16 @@ def _funnel(steps: Iterable[Step | Mapping[str, Any]], **parameters: Unpack[Foll
     return cast("Call[FunnelResult]", question("funnel", given))
 
 
+def _sessions(
+    event_collection: str | None = None,
+    events: EventsLike | Iterable[EventsLike] | None = None,
+    **parameters: Unpack[InSessions],
+) -> Call[Result]:
+    """Sessions of the events of a collection, or of several: how many, how long, where they begin."""
+    given = {"event_collection": event_collection, "events": events, **parameters}
+    return cast("Call[Result]", question("sessions", parameters_as_json(given)))
+
+
 def _extraction(event_collection: str, **parameters: Unpack[Extracted]) -> Call[Events]:
     """The events themselves, 100,000 at most; ``extract`` has no such limit."""
     given = parameters_as_json({"event_collection": event_collection, **parameters})
@@ -222,6 +248,7 @@ class Asking(Extracting, Tailing):
     multi_analysis = blocking(_multi_analysis)
     series = blocking(_series)
     funnel = blocking(_funnel)
+    sessions = blocking(_sessions)
     extraction = blocking(_extraction)
     sql = blocking(statement)
 
@@ -256,6 +283,7 @@ class AsyncAsking(AsyncExtracting, AsyncTailing):
     multi_analysis = awaited(_multi_analysis)
     series = awaited(_series)
     funnel = awaited(_funnel)
+    sessions = awaited(_sessions)
     extraction = awaited(_extraction)
     sql = awaited(statement)
 

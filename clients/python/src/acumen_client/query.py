@@ -484,6 +484,13 @@ class Query(Narrowed):
         return Funnel("funnel", {"steps": [step.to_json() for step in steps]})
 
     @staticmethod
+    def sessions(*events: EventsLike) -> Sessions:
+        """Sessions of the events of a collection, or of several: how many, how long, where they begin."""
+        if len(events) == 1 and isinstance(events[0], str):
+            return Sessions("sessions", {"event_collection": events[0]})
+        return Sessions("sessions", {"events": events_as_json(events)})
+
+    @staticmethod
     def extraction(collection: str) -> Extraction:
         """The events themselves."""
         return Extraction("extraction", {"event_collection": collection})
@@ -614,6 +621,40 @@ class SeriesQuestion(Aggregate):
     def show(self, *names: str) -> Self:
         """Only these of all series, formulas and what is computed of them."""
         return self._with(show=[*self.parameters.get("show", []), *names])
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions(Aggregate):
+    """A question for sessions: what an actor does without a long break."""
+
+    def actor(self, actor: str | P) -> Self:
+        """The property that identifies an actor; if absent, the project's preference."""
+        return self._with(actor_property=_name(actor))
+
+    def gap(self, length: str) -> Self:
+        """The break after which another session begins, as ``"30_minutes"``."""
+        return self._with(gap=length)
+
+    def longest(self, length: str) -> Self:
+        """The longest time from a session's first event to its last."""
+        return self._with(longest=length)
+
+    def cut_daily(self) -> Self:
+        """Sessions end at midnight too."""
+        return self._with(cut="daily")
+
+    def measures(self, *names: str) -> Self:
+        """What is said of sessions: ``"sessions"``, ``"bounce_rate"``, ``"duration_p90"`` …"""
+        return self._with(measures=list(names))
+
+    def pages(self, target: str | P, most: int | None = None) -> Self:
+        """The property whose values are a session's entry and exit, and how many of these are named."""
+        number = {} if most is None else {"pages": most}
+        return self._with(page_property=_name(target), **number)
+
+    def by_exit(self) -> Self:
+        """Groups are those of a session's last event."""
+        return self._with(attribution="exit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -760,6 +801,17 @@ def parameters_as_json(parameters: Mapping[str, Any]) -> Json:
     return shown
 
 
+EventsLike: TypeAlias = str | Mapping[str, Any]
+"""A collection's name, or an object with ``event_collection`` and ``filters``."""
+
+
+def events_as_json(events: EventsLike | Iterable[EventsLike]) -> list[Json]:
+    """The entries of ``events``."""
+    listed = [events] if isinstance(events, str | Mapping) else events
+    named = ({"event_collection": one} if isinstance(one, str) else one for one in listed)
+    return [parameters_as_json(one) for one in named]
+
+
 def _analyses_as_json(analyses: Mapping[str, Metric | Mapping[str, Any]]) -> Json:
     return {
         label: one.to_json() if isinstance(one, Metric) else as_json(one) for label, one in analyses.items()
@@ -795,4 +847,6 @@ _READERS: Mapping[str, Any] = {
     "steps": _steps_as_json,
     "series": _series_as_json,
     "property_names": _names_as_json,
+    "measures": _names_as_json,
+    "events": events_as_json,
 }

@@ -22,8 +22,13 @@ INSTANTS = ("keen.timestamp", "keen.created_at")
 """Properties whose values are instants, whatever JSON makes of them."""
 COUNTS = ("count", "count_unique", "funnel")
 FRACTIONS = ("average", "standard_deviation")
-LABELLED = ("multi_analysis", "series")
+LABELLED = ("multi_analysis", "series", "sessions")
 """Their numbers have labels of their own, in place of ``result``."""
+_KINDS = {
+    **dict.fromkeys(("sessions", "actors", "events", "bounces"), "count"),
+    **dict.fromkeys(("events_per_session", "bounce_rate", "duration_average"), "average"),
+}
+"""What the measures of sessions are like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +176,13 @@ class Result(AnyResult):
 
     @property
     def _labels(self) -> Mapping[str, str] | None:
-        """The labels of a multi_analysis and their analyses."""
+        """The labels of a multi_analysis and their analyses; the measures of sessions."""
+        if self.analysis == "sessions":
+            measures = self.rows[0].value if self.rows else {}
+            # Entries and exits are lists, and no columns.
+            return {
+                name: _KINDS.get(name, "") for name, one in measures.items() if not isinstance(one, Mapping)
+            }
         if self.analysis not in LABELLED:
             return None
         asked = self.question.get("analyses")
