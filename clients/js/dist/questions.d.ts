@@ -107,6 +107,65 @@ export interface Followed extends Common {
     window?: string;
     equal_times?: "in_order" | "apart";
 }
+/** The events of one collection, in a question about several. */
+export interface EventList {
+    event_collection: string;
+    actor_property?: string;
+    filters?: readonly Filter[];
+}
+/** Parameters of questions about sessions. */
+export interface InSessions extends Arranged {
+    /** If absent, the project's preference. */
+    actor_property?: string;
+    /** The break after which another session begins: `30_minutes` by default. */
+    gap?: string;
+    cut?: "daily";
+    longest?: string;
+    /** If absent, all but percentiles. */
+    measures?: readonly SessionMeasure[];
+    page_property?: string;
+    pages?: number;
+    attribution?: "entry" | "exit";
+}
+/** Sessions by the value at their first or last event. */
+export interface Pages {
+    values: {
+        value: Json;
+        sessions: number;
+    }[];
+    /** Those that are not named. */
+    other: {
+        values: number;
+        sessions: number;
+    };
+}
+/** What is said of sessions; durations are in seconds. */
+export interface SessionValues {
+    sessions: number;
+    actors: number;
+    events: number;
+    events_per_session: number | null;
+    bounces: number;
+    bounce_rate: number | null;
+    duration_average: number | null;
+    duration_median: number | null;
+    unfinished: number | null;
+    entries: Pages;
+    exits: Pages;
+    [percentile: `duration_p${number}`]: number | null;
+}
+export type SessionMeasure = keyof SessionValues;
+type Measured<P> = P extends {
+    measures: readonly (infer M extends SessionMeasure)[];
+} ? {
+    [Name in M]: SessionValues[Name];
+} : P extends {
+    page_property: string;
+} ? SessionValues : Omit<SessionValues, "entries" | "exits">;
+/** The result of a question about sessions: its measures in place of `result`. */
+export type SessionsResult<P> = Spread<P extends {
+    group_by: Group | readonly Group[];
+} ? (Names<P> & Measured<P>)[] : Measured<P>, P>;
 export interface Step {
     event_collection: string;
     actor_property?: string;
