@@ -10,9 +10,9 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -38,6 +38,7 @@ from storage.keeper.keeper import Keeper, KeeperSettings
 from storage.read.snapshot_reader import Reader
 from tests.support.catalogs import migrated
 
+T = TypeVar("T")
 WAITING = {"PUT": ("events",), "DELETE": ("events",)}
 """Requests that the keeper must do something for: method → what follows the project in the path."""
 
@@ -120,16 +121,23 @@ class Whole:
         waits = path.split("/")[0] in WAITING.get(method, ())
         return self._loop.run(self._with_keeper(sent) if waits else _awaited(sent))
 
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of work on the application's event loop."""
+        return self._loop.run(work)
+
+    async def sending(self, project: Project, method: str, path: str, body: Any) -> httpx.Response:
+        """The answer to one request with the master key, for work on the application's loop."""
+        address = f"/3.0/projects/{project.id}/{path}"
+        headers = {"authorization": project.master_key}
+        return await self._http.request(method, address, json=body, headers=headers)
+
     def together(
         self, project: Project, method: str, path: str, bodies: Iterable[Any]
     ) -> list[httpx.Response]:
         """The answers to requests that are sent at one time, with the master key."""
 
         async def sent() -> list[httpx.Response]:
-            address = f"/3.0/projects/{project.id}/{path}"
-            headers = {"authorization": project.master_key}
-            asked = (self._http.request(method, address, json=body, headers=headers) for body in bodies)
-            return await asyncio.gather(*asked)
+            return await asyncio.gather(*(self.sending(project, method, path, body) for body in bodies))
 
         return self._loop.run(sent())
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
+import gzip
 import io
+import json
 import os
+import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 import pyarrow as pa
 import pytest
 
+from query.errors import QueryCancelled
 from query.untrusted.confinement import available
+from query.untrusted.messages import Format
+from tests.data.conftest import DATA
 from tests.query.untrusted import statements
 from tests.service.whole import Whole
 
@@ -436,3 +445,96 @@ def test_the_environment_of_the_server_is_not_the_process_s(shop: Asking) -> Non
         names = {one.partition(b"=")[0].decode() for one in environment.read_bytes().split(b"\0") if one}
         assert "PATH" in os.environ and "PATH" not in names
         assert not any(name.startswith("ACUMEN") for name in names)
+
+
+def _processes() -> list[int]:
+    """The processes that run, or wait for, statements of this one."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            command = stat.with_name("cmdline").read_bytes()
+        except (OSError, IndexError):
+            continue
+        if parent == os.getpid() and b"query.untrusted.process" in command:
+            found.append(int(stat.parent.name))
+    return found
+
+
+LONG = "SELECT sum(a.range * b.range) AS s FROM range(10000000) a, range(100000) b"
+on_linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")
+
+
+@on_linux
+def test_a_process_that_dies_at_work_is_an_error_and_the_next_one_answers(own: Any) -> None:
+    asking = own()
+    others = set(_processes())
+
+    async def killed() -> httpx.Response:
+        asked = asyncio.ensure_future(asking.whole.sending(asking.project, "POST", PATH, {"sql": LONG}))
+        while not set(_processes()) - others:
+            await asyncio.sleep(0.01)
+        for process in set(_processes()) - others:
+            os.kill(process, signal.SIGKILL)
+        reply: httpx.Response = await asked
+        return reply
+
+    reply: httpx.Response = asking.whole.run(killed())
+    assert reply.status_code == 400 and "ACUMEN_SQL_MEMORY_BYTES" in reply.text
+    assert asking.rows("SELECT 1 AS a") == [{"a": 1}]
+
+
+@on_linux
+def test_the_process_ends_when_the_client_goes_away(own: Any) -> None:
+    asking = own()
+    caller = asking.whole.run(asking.whole.parts.tenants.caller(asking.project.id, asking.project.master_key))
+
+    others = set(_processes())
+
+    async def gone() -> None:
+        while not set(_processes()) - others:
+            await asyncio.sleep(0.01)
+
+    async def ask() -> None:
+        with pytest.raises(QueryCancelled):
+            await asking.whole.parts.sql.ask(caller, lambda: {"sql": LONG}, Format.JSON, gone)
+
+    began = time.monotonic()
+    asking.whole.run(ask())
+    assert time.monotonic() - began < 10
+    waiting = asking.whole.parts.sql.processes.spare
+    assert set(_processes()) - others == ({waiting.process.pid} if waiting is not None else set())
+
+
+REQUESTS = DATA / "web_requests.ndjson.gz"
+BY_HAND = [
+    """SELECT count(*), sum("response.bytes"), count(DISTINCT "visitor.id") FROM requests""",
+    """SELECT "request.method" AS m, "response.status" AS s, count(*) AS n, median("response.bytes") AS b
+    FROM requests GROUP BY ALL ORDER BY ALL""",
+    """SELECT date_trunc('hour', "keen.timestamp"::TIMESTAMPTZ)::VARCHAR AS h, count(*) AS n, max(line) AS l
+    FROM requests GROUP BY ALL ORDER BY ALL""",
+    """SELECT "visitor.id" AS v, line, line - lag(line) OVER (PARTITION BY "visitor.id" ORDER BY line) AS d
+    FROM requests ORDER BY line""",
+]
+
+
+@pytest.mark.skipif(not REQUESTS.exists(), reason="the data set lies beside some checkouts")
+def test_answers_are_those_of_the_database_over_the_same_events(own: Any, tmp_path: Path) -> None:
+    """A real set: through the log, files and views, and by the database over its lines."""
+    asking = own()
+    lines = gzip.decompress(REQUESTS.read_bytes()).splitlines()
+    events = [json.loads(line) for line in lines]
+    for start in range(0, len(events), 2_500):
+        asking.whole.record(asking.project, "requests", events[start : start + 2_500])
+        if start < 5_000:
+            asking.whole.flush()
+    plain = tmp_path / "plain.ndjson"
+    plain.write_bytes(b"\n".join(lines))
+    by_hand = duckdb.connect()
+    by_hand.execute("SET TimeZone = 'UTC'")
+    by_hand.execute(f"CREATE TABLE requests AS FROM read_ndjson('{plain}', sample_size = -1)")
+    for sql in BY_HAND:
+        found = asking.rows(sql)
+        # There the objects are structs.
+        nested = re.sub(r'"(\w+)\.(\w+)"', r"\1.\2", sql)
+        assert [tuple(row.values()) for row in found] == by_hand.execute(nested).fetchall()

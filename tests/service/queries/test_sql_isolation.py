@@ -124,6 +124,24 @@ def test_no_condition_is_tried_on_hidden_events(divided: Divided, condition: str
     assert divided.ask(sql, key=divided.open_key).status_code in (200, 400)
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1 FROM orders o WHERE EXISTS (FROM orders p WHERE CAST(p.n AS INT) = CAST(o.n AS INT))",
+        "SELECT o.n FROM orders o, LATERAL (FROM orders p WHERE CAST(p.n AS INT) = o.price) x",
+        "SELECT 1 FROM orders o JOIN orders p ON CAST(o.n AS INT) = CAST(p.n AS INT)",
+        "SELECT 1 FROM orders o ASOF JOIN orders p ON CAST(o.n AS INT) >= CAST(p.n AS INT)",
+        "SELECT CAST(n AS INT) AS c FROM orders ORDER BY CAST(n AS INT) LIMIT 1",
+        "SELECT sum(CAST(n AS INT)) AS s FROM orders GROUP BY CAST(n AS INT) % 2",
+        "WITH x AS MATERIALIZED (FROM orders) SELECT 1 FROM x WHERE CAST(n AS INT) < 5",
+        "SELECT 1 FROM (FROM orders UNION ALL FROM orders) WHERE CAST(n AS INT) < 5",
+        "SELECT row_number() OVER (ORDER BY CAST(n AS INT)) AS r FROM orders QUALIFY r < 3",
+    ],
+)
+def test_no_join_or_order_is_tried_on_hidden_events(divided: Divided, sql: str) -> None:
+    assert divided.rows(sql, key=divided.key)
+
+
 def test_the_same_conditions_fail_where_all_is_seen(divided: Divided) -> None:
     assert SECRET in divided.refused("SELECT n FROM orders WHERE CAST(n AS INT) >= 0", key=divided.open_key)
 
