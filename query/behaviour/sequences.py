@@ -184,7 +184,7 @@ class _Packing:
             key <<= self.mark_bits
             key |= events.marks
         key.sort()
-        for start, end in _blocks(key >> self.bits, block):
+        for start, end in blocks_of(key >> self.bits, block):
             part = key[start:end]
             marks = None if events.marks is None else part & ((1 << self.mark_bits) - 1)
             shifted = part >> self.mark_bits
@@ -197,7 +197,7 @@ class _Packing:
     def by_rows(self, events: ActorEvents, actor_bits: int, block: int) -> Iterator[Sequences]:
         """As ``sequences``, by sorting the numbers of rows: for keys that do not fit."""
         order = self._order(events) if actor_bits + self.time_bits <= _KEY_BITS else self._lexical(events)
-        for start, end in _blocks(events.actors[order], block):
+        for start, end in blocks_of(events.actors[order], block):
             rows = order[start:end]
             yield _sequences(
                 events.actors[rows].astype(np.int64),
@@ -273,7 +273,7 @@ def _are_multiples(times: Integers, least: int, unit: int) -> bool:
     return unit == 1 or not ((times - least) % unit).any()
 
 
-def _blocks(actors: NDArray[np.integer], block: int) -> Iterator[tuple[int, int]]:
+def blocks_of(actors: NDArray[np.integer], block: int) -> Iterator[tuple[int, int]]:
     """Where the blocks begin and end, each with all events of its actors."""
     start = 0
     while start < len(actors):

@@ -15,6 +15,7 @@ from query.language.parameter_table import (
     EXTRACTION,
     FUNNEL,
     MULTI_ANALYSIS,
+    RETENTION,
     SERIES,
     SESSIONS,
 )
@@ -41,6 +42,19 @@ _OF_SESSIONS = (
     "attribution",
 )
 """Stored only where given."""
+_EVENTS = ("starting_event", "returning_event")
+_OF_BEHAVIOUR = {
+    RETENTION: (
+        "actor_property",
+        "interval",
+        "cohort",
+        "first_in",
+        "period_type",
+        "periods",
+        "returned",
+    ),
+}
+"""Analyses of what actors do, and the parameters whose values are stored as they were given."""
 _STEP_FLAGS = ("inverted", "optional", "with_actors")
 
 
@@ -63,6 +77,8 @@ def normalised(query: Mapping[str, Any]) -> dict[str, Any]:
     """The normal form of parameters that ``parse`` accepts; parsed again, it gives the same query."""
     analysis = analysis_of(query)
     normal: dict[str, Any] = {ANALYSIS: analysis}
+    if analysis in _OF_BEHAVIOUR:
+        return normal | _behaviour(analysis, query) | _preferred(query)
     if analysis not in BEHAVIOURS and analysis != SERIES:
         normal["event_collection"] = query["event_collection"]
     if analysis == MULTI_ANALYSIS:
@@ -99,7 +115,21 @@ def without_filters(query: Mapping[str, Any]) -> dict[str, Any]:
         copy["steps"] = [{**step, "filters": []} for step in query["steps"]]
     if "events" in query:
         copy["events"] = [{**entry, "filters": []} for entry in query["events"]]
+    copy |= {name: {**query[name], "filters": []} for name in _EVENTS if name in query}
     return copy
+
+
+def _behaviour(analysis: str, query: Mapping[str, Any]) -> dict[str, Any]:
+    normal: dict[str, Any] = {}
+    for name in _EVENTS:
+        event = structured(name, _given(query, name))
+        if event:
+            normal[name] = _entry(event)
+    normal |= _those_given(query, _OF_BEHAVIOUR[analysis])
+    for name in ("group_by", "brackets"):
+        listed = _listed(name, query)
+        normal |= {} if listed is None else {name: listed}
+    return normal | _where(query)
 
 
 def _of_events(query: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from query.language.analyses.behaviour_nodes import EqualTimes, FunnelOrder
+from query.language.analyses.retention_nodes import Cohort, FirstIn, PeriodType, ReturnOn
 from query.language.analyses.sequence_nodes import Attribution, Cut
 from query.language.calendar import Unit, WeekStart
 from query.language.fields import flag, whole, wrong
@@ -23,6 +24,7 @@ Json = dict[str, Any]
 
 EXTRACTION = "extraction"
 FUNNEL = "funnel"
+RETENTION = "retention"
 MULTI_ANALYSIS = "multi_analysis"
 SERIES = "series"
 SESSIONS = "sessions"
@@ -30,13 +32,14 @@ ANALYSIS_NAMES = (
     *(analysis.value for analysis in Analysis),
     EXTRACTION,
     FUNNEL,
+    RETENTION,
     MULTI_ANALYSIS,
     SERIES,
     SESSIONS,
 )
 """In the order of the documentation."""
 ANALYSES = frozenset(ANALYSIS_NAMES)
-BEHAVIOURS = frozenset({FUNNEL, SESSIONS})
+BEHAVIOURS = frozenset({FUNNEL, RETENTION, SESSIONS})
 """The analyses of what actors do."""
 METRICS = frozenset(analysis.value for analysis in Analysis)
 """The analyses that a multi-analysis may contain."""
@@ -248,13 +251,14 @@ _OF_SESSIONS = frozenset({SESSIONS})
 PERCENTILE_MEASURE = "duration_p(100|[1-9]?[0-9](?:[.][0-9]{1,2})?)"
 """A measure of sessions: this percentile of their durations."""
 DEFAULT_GAP = "30_minutes"
+_OF_RETENTION = frozenset({RETENTION})
 LENGTH_PATTERN = "^[1-9][0-9]{0,8}_(minute|hour|day|week)s?$"
 TABLE = (
     Parameter(
         "event_collection",
         _NAME,
         "The collection to query.",
-        ANALYSES - {FUNNEL, SERIES},
+        ANALYSES - {FUNNEL, RETENTION, SERIES},
         required=True,
         optional_in=frozenset({SESSIONS}),
     ),
@@ -466,6 +470,72 @@ TABLE = (
         ours=True,
     ),
     Parameter(
+        "starting_event",
+        ref("Events"),
+        "What begins an actor's time.",
+        _OF_RETENTION,
+        Spelling.JSON,
+        required=True,
+        ours=True,
+    ),
+    Parameter(
+        "returning_event",
+        ref("Events"),
+        "What shows that an actor is still there; if absent, the starting event.",
+        _OF_RETENTION,
+        Spelling.JSON,
+        ours=True,
+    ),
+    Parameter(
+        "cohort",
+        {"type": "string", "enum": [cohort.value for cohort in Cohort]},
+        "Which actors belong to a period: `first_time`: those whose first starting event lies in it; "
+        "`recurring`: all that did the starting event in it.",
+        _OF_RETENTION,
+        default=Cohort.FIRST_TIME.value,
+        ours=True,
+    ),
+    Parameter(
+        "first_in",
+        {"type": "string", "enum": [first.value for first in FirstIn]},
+        "Where an actor's first event is looked for: in the `timeframe`, or in the whole `history` up to its "
+        "end.",
+        _OF_RETENTION,
+        ours=True,
+    ),
+    Parameter(
+        "period_type",
+        {"type": "string", "enum": [kind.value for kind in PeriodType]},
+        "What the periods are: those of the `calendar`, or `rolling` ones of 24 hours, or as long as "
+        "`interval` says, from the starting event on.",
+        _OF_RETENTION,
+        default=PeriodType.CALENDAR.value,
+        ours=True,
+    ),
+    Parameter(
+        "periods",
+        _COUNT,
+        "How many periods after the starting one are looked at; if absent, all of the timeframe.",
+        _OF_RETENTION,
+        ours=True,
+    ),
+    Parameter(
+        "returned",
+        {"type": "string", "enum": [returned.value for returned in ReturnOn]},
+        "Whether an actor is retained in a period by an event `on` it, or by one `on_or_after` it.",
+        _OF_RETENTION,
+        default=ReturnOn.ON.value,
+        ours=True,
+    ),
+    Parameter(
+        "brackets",
+        listing({"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 2, "maxItems": 2}),
+        "Several periods in one number: `[[1, 3], [4, 7]]`.",
+        _OF_RETENTION,
+        Spelling.JSON,
+        ours=True,
+    ),
+    Parameter(
         "filters",
         listing(ref("Filter")),
         "Only events that pass all of these.",
@@ -491,14 +561,14 @@ TABLE = (
         _INTERVAL,
         "One answer for each `minutely`, `hourly`, `daily`, `weekly`, `monthly`, `yearly` or "
         "`every_<n>_<units>` part of the timeframe.",
-        ARRANGED,
+        ARRANGED | _OF_RETENTION,
         Spelling.EITHER,
     ),
     Parameter(
         "group_by",
         _one_or_list(_TEXT, ref("Group")),
         "One answer for each value of these properties.",
-        ARRANGED,
+        ARRANGED | _OF_RETENTION,
         Spelling.EITHER,
         repeated=True,
     ),

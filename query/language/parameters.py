@@ -145,6 +145,8 @@ class _Walk:
         )
         self._each(params.get("steps"), "steps", self._step)
         self._each(params.get("events"), "events", self._events)
+        for name in ("starting_event", "returning_event"):
+            self._each(params.get(name), name, self._events)
         members = _decoded(params.get("analyses"))
         if isinstance(members, Mapping):
             for label, member in members.items():

@@ -7,13 +7,14 @@ received, and ignored here: definitions stored earlier may have them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.language.analyses.funnel import parse_funnel
 from query.language.analyses.metrics import METRICS, parse_analysis, parse_metric
 from query.language.analyses.parsing import Parsing
+from query.language.analyses.retention import parse_retention
 from query.language.analyses.sessions import parse_sessions
 from query.language.fields import (
     missing,
@@ -33,6 +34,7 @@ from query.language.grouping import CODE as GROUP_CODE
 from query.language.grouping import parse_groups, parse_limit, parse_order
 from query.language.nodes import (
     Analysis,
+    BehaviourQuery,
     ExtractionQuery,
     Group,
     Metric,
@@ -40,12 +42,27 @@ from query.language.nodes import (
     ParsedQuery,
     Query,
 )
-from query.language.parameter_table import EXTRACTION, FUNNEL, MULTI_ANALYSIS, SERIES, SESSIONS, value_of
+from query.language.parameter_table import (
+    EXTRACTION,
+    FUNNEL,
+    MULTI_ANALYSIS,
+    RETENTION,
+    SERIES,
+    SESSIONS,
+    value_of,
+)
 from query.language.preferences import KEEN, Preferences
 from query.language.series.parse import parse_series
 from query.limits import Limits
 
 RESULT = "result"
+
+_BEHAVIOUR: Mapping[str, Callable[[Parsing], BehaviourQuery]] = {
+    FUNNEL: parse_funnel,
+    RETENTION: parse_retention,
+    SESSIONS: parse_sessions,
+}
+"""The parser of each question about behaviour."""
 
 
 def parse(
@@ -73,10 +90,8 @@ def parse(
     query: Query
     if analysis_text == EXTRACTION:
         query = _extraction(parsing)
-    elif analysis_text == FUNNEL:
-        query = parse_funnel(parsing)
-    elif analysis_text == SESSIONS:
-        query = parse_sessions(parsing)
+    elif analysis_text in _BEHAVIOUR:
+        query = _BEHAVIOUR[analysis_text](parsing)
     elif analysis_text == MULTI_ANALYSIS:
         query = _multi_analysis(parsing)
     elif analysis_text == SERIES:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, timedelta, timezone, tzinfo
+from itertools import islice
 from typing import Any
 
 from query.errors import InvalidQuery, QueryLimitExceeded
@@ -68,6 +69,8 @@ _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)?$", re.ASCII)
 _DATE_CHARACTERS = 10
 _SECONDS = re.compile(r"[+-]?(0|[1-9]\d{0,5})", re.ASCII)
 _DAY_SECONDS = 86_400
+LENGTHS_US = {**FIXED_US, Unit.DAY: _DAY_SECONDS * 1_000_000, Unit.WEEK: 7 * _DAY_SECONDS * 1_000_000}
+"""Lengths in µs of units by the clock, whatever clocks change."""
 _QUARTER_SECONDS = 900
 """Digits that are not a multiple of this are not seconds: ``-0530`` means hours and minutes."""
 
@@ -179,6 +182,50 @@ def buckets(
             "'interval' reaches beyond the years 1 to 9999 in this timezone.",
             "TimeframeDefinitionError",
         ) from None
+
+
+def whole_end(divided: Buckets, interval: Any, zone: tzinfo, week_start: WeekStart = WeekStart.SUNDAY) -> int:
+    """Where the last bucket of an interval would end if the timeframe did not cut it."""
+    unit, count = parse_interval(interval)
+    edges = divided.edges
+    if count is None:
+        following = calendar.aligned_edges(edges[-2], unit, zone, week_start)
+    else:
+        following = islice(calendar.stepped_edges(edges[0], unit, count, zone), len(edges) - 2, None)
+    try:
+        return next(following, edges[-1])
+    except OverflowError:
+        return edges[-1]
+
+
+def period_before(
+    start_us: int, interval: Any, zone: tzinfo, week_start: WeekStart = WeekStart.SUNDAY
+) -> int:
+    """The instant one interval earlier on the calendar. Raises InvalidQuery before the year 1."""
+    unit, count = parse_interval(interval)
+    try:
+        if unit in FIXED_US:
+            earlier = start_us - (count or 1) * FIXED_US[unit]
+        else:
+            wall = calendar.unit_start(start_us, unit, zone, week_start)
+            if count is not None or calendar.first_reach(wall, zone) != start_us:
+                wall = calendar.wall_at(start_us, zone)
+            earlier = calendar.first_reach(calendar.plus(wall, unit, -(count or 1)), zone)
+    except OverflowError:
+        earlier = MIN_INSTANT_US - 1
+    if earlier < MIN_INSTANT_US:
+        raise InvalidQuery(
+            "'timeframe' begins so early that the years 1 to 9999 have no period before it.",
+            "TimeframeDefinitionError",
+        )
+    return earlier
+
+
+def interval_length(interval: Any) -> int | None:
+    """The length in µs of an interval of minutes, hours, days of 24 hours or weeks; None for longer units."""
+    unit, count = parse_interval(interval)
+    length = LENGTHS_US.get(unit)
+    return None if length is None else length * (count or 1)
 
 
 def _edges(start: int, end: int, following: Iterator[int], limit: int) -> tuple[int, ...]:

@@ -48,6 +48,8 @@ SHOWN_METADATA = ("display_name", "visualization")
 """Fields of the metadata that a client needs to display a result."""
 SHOWN_QUERY = ("analysis_type", "interval", "group_by", "timeframe", "timezone")
 """Parameters of the query that an embed token sees."""
+KEPT_BESIDE = ("compare", "summary")
+"""Fields of an answer that are kept beside its ``result``."""
 _SHOWN_STEP = ("event_collection", "optional", "inverted", "timeframe", "timezone")
 
 _NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{NAME_LENGTH_MAX}}}", re.ASCII)

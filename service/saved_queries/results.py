@@ -44,7 +44,7 @@ from service.errors import ServiceUnavailable
 from service.queries.project_preferences import ProjectPreferences
 from service.queries.query_service import written
 from service.queries.sight import SourceReader
-from service.saved_queries.definition import is_funnel
+from service.saved_queries.definition import KEPT_BESIDE, analysis_type, is_funnel
 from storage.catalog.catalog import Catalog
 from storage.catalog.derived.records import SavedQuery, SavedResult, SavedRun
 from storage.disk.durable_files import new_file
@@ -279,14 +279,15 @@ class Results:
 
     def _result(self, query: SavedQuery, computed: Answer) -> bytes:
         body = computed.body
-        if not is_funnel(json.loads(query.query)["analysis_type"]):
-            result = written(body["result"], self._limits)
-            if "compare" not in body:
-                return result
-            # The result is shown as the last member of an object, where this follows it.
-            return b"".join((result, b',"compare":', written(body["compare"], self._limits)))
-        nested = {"result": body["result"], "steps": body["steps"], "actors": body.get("actors")}
-        return written(nested, self._limits)
+        if is_funnel(analysis_type(query)):
+            nested = {"result": body["result"], "steps": body["steps"], "actors": body.get("actors")}
+            return written(nested, self._limits)
+        parts = [written(body["result"], self._limits)]
+        for name in KEPT_BESIDE:
+            if name in body:
+                # The result is shown as the last member of an object, where this follows it.
+                parts += [b',"', name.encode(), b'":', written(body[name], self._limits)]
+        return b"".join(parts)
 
     def _write(self, query: SavedQuery, audience: FilterScope, result: bytes) -> str:
         name = f"{query.id}-{audience.digest[:16] or 'all'}-{secrets.token_hex(8)}.json"

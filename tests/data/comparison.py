@@ -13,6 +13,8 @@ EMPTY = (0, None)
 def same(query: dict[str, Any], expected: dict[str, Any], body: dict[str, Any]) -> bool:
     """Does the body of an answer say what is expected of this question?"""
     found, wanted = body["result"], expected["result"]
+    if query["analysis"] == "retention":
+        return bool([(row["size"], row["retained"]) for row in found] == wanted)
     if query["analysis"] == "extraction":
         return _same_events(found, wanted)
     if not (isinstance(wanted, list) and wanted and isinstance(wanted[0], dict)):

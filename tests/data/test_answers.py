@@ -29,11 +29,19 @@ SINGLE_EVENTS = 500
 
 
 def questions() -> list[dict[str, Any]]:
-    """Every question but those of retention, and ordered funnels."""
+    """Every question, and ordered funnels."""
     sets = json.loads((DATA / "answers.json").read_bytes())["datasets"]
     asked = [question for each in sets for question in each["questions"]]
-    asked = [question for question in asked if question["query"]["analysis"] != "retention"]
+    asked = [retention(one) if one["query"]["analysis"] == "retention" else one for one in asked]
     return [*asked, *(ordered for question in asked for ordered in ordered_funnels(question))]
+
+
+def retention(question: dict[str, Any]) -> dict[str, Any]:
+    """The question in our words: cohorts are calendar months, and its ``active`` are the actors retained."""
+    query = dict(question["query"])
+    query["starting_event"] = {"event_collection": query.pop("event_collection")}
+    expected = [(row["size"], row["active"]) for row in question["expected"]["result"]]
+    return {**question, "query": {**query, "interval": "monthly"}, "expected": {"result": expected}}
 
 
 def ordered_funnels(question: dict[str, Any]) -> Iterator[dict[str, Any]]:

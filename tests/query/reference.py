@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from bisect import bisect_right
@@ -12,6 +13,7 @@ from typing import Any
 
 from query.behaviour.ordered_funnel import OrderRules, StepRule
 from query.language.analyses.behaviour_nodes import EqualTimes, FunnelOrder, FunnelQuery
+from query.language.analyses.retention_nodes import RetentionQuery
 from query.language.nodes import (
     Analysis,
     AnyOf,
@@ -27,6 +29,7 @@ from query.language.nodes import (
 )
 from storage.instants import format_instant, parse_instant
 from tests.query.behaviour.funnel_reference import counted
+from tests.query.behaviour.retention_reference import Done, retained
 from tests.query.support_source import Event
 
 MISSING = object()
@@ -355,6 +358,49 @@ def _ordered_funnel(query: FunnelQuery, collections: dict[str, list[Event]]) -> 
     order = OrderRules(query.window, query.order is FunnelOrder.STRICT, query.equal_times is EqualTimes.APART)
     found = counted(events, rules, order)
     return [len(keys) for keys in found], [[values[key] for key in sorted(keys)] for keys in found]
+
+
+def retention(query: RetentionQuery, collections: dict[str, list[Event]]) -> dict[Any, Any]:
+    """(group's value or None, number of the cohort) → (size, retained)"""
+    returning = query.returning or query.starting
+    groups_of: dict[Any, list[Any]] = {}
+    same_scan = (query.starting.collection, query.starting.actor) == (returning.collection, returning.actor)
+    done = []
+    for kind in (query.starting,) if same_scan else (query.starting, returning):
+        for event in collections.get(kind.collection, []):
+            starts = kind is query.starting and bool(select([event], kind.span, kind.filters))
+            returns = (same_scan or kind is returning) and bool(
+                select([event], returning.span, returning.filters)
+            )
+            mark: Any = ()
+            groups = [None]
+            if query.group is not None and starts:
+                groups = [said for _, said in group_values(event, query.group)]
+                mark = mark_of(event, query.group)
+            groups_of.setdefault(mark, groups)
+            for value in values_of(event, kind.actor):
+                if value is not None and (starts or returns):
+                    key = repr(order_at(kind.actor, value))
+                    done.append(Done(key, time_of(event), starts, returns, mark))
+    total: dict[Any, Any] = {}
+    for (mark, cohort), (size, counts) in retained(done, query).items():
+        for group in groups_of[mark]:
+            before, counted_before = total.get((group, cohort), (0, [0] * len(counts)))
+            added = [one + other for one, other in zip(counted_before, counts, strict=True)]
+            total[group, cohort] = before + size, added
+    return total
+
+
+def mark_of(event: Event, group: Group) -> tuple[Any, ...]:
+    """Which of several events of one time says the group: the least value, those of lists and none last."""
+    value = lookup(event, group.path)
+    plain = group.size is None and group.ranges is None
+    if plain and isinstance(value, list) and value and group.path not in TIMES:
+        return 5, json.dumps(value, ensure_ascii=len(group.path) % 2 == 0)
+    ((order, said),) = group_values(event, group)
+    if is_number(said) and group.ranges is None and abs(said) >= 2**53 and isinstance(said, int):
+        return 0, 1, str(said)
+    return (order[0], 0, order[1])
 
 
 def pick(event: Event, properties: tuple[str, ...] | None) -> Event:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import strategies as st
 
 from query.language.analyses.behaviour_nodes import EqualTimes, FunnelOrder, FunnelQuery, Step
+from query.language.analyses.retention_nodes import Cohort, CohortSpan, PeriodRange, RetentionQuery, ReturnOn
 from query.language.analyses.sequence_nodes import (
     Attribution,
     EventList,
@@ -28,6 +31,7 @@ from query.language.nodes import (
     Operator,
     Order,
     Row,
+    Selection,
     Span,
     ValueRange,
 )
@@ -294,6 +298,50 @@ def sessions_queries(draw: st.DrawFn) -> SessionsQuery:
         orders,
         draw(st.one_of(st.none(), st.integers(1, 3))) if orders else None,
         draw(st.booleans()),
+    )
+
+
+@st.composite
+def retentions(draw: st.DrawFn) -> RetentionQuery:
+    cuts = draw(st.lists(st.integers(0, 42), min_size=2, max_size=8, unique=True).map(sorted))
+    edges = [BASE_US + cut * HOUR_US // 4 for cut in cuts]
+    span = Span(edges[0], edges[-1])
+    starting, returning = (
+        Selection(
+            draw(st.sampled_from(["c", "c", "d"])),
+            draw(st.sampled_from(["u.id", "u.id", "a", "keen.timestamp", "absent"])),
+            span,
+            draw(filter_lists) if draw(st.booleans()) else (),
+        )
+        for _ in range(2)
+    )
+    cohort = draw(st.sampled_from(Cohort))
+    same = draw(st.booleans())
+    if cohort is Cohort.FIRST_TIME and draw(st.booleans()):
+        starting, returning, same = (
+            replace(starting, span=Span(None, edges[-1])),
+            starting if same else returning,
+            False,
+        )
+    columns = tuple(PeriodRange(number, number) for number in range(draw(st.integers(1, len(edges) - 1))))
+    cohorts = tuple(
+        CohortSpan(
+            low,
+            high,
+            len(columns),
+            *sorted(draw(st.tuples(*[st.integers(0, len(columns))] * 2)), reverse=True),
+        )
+        for low, high in pairwise(edges)
+    )
+    return RetentionQuery(
+        starting,
+        None if same or returning == starting else returning,
+        cohorts,
+        columns,
+        cohort,
+        draw(st.none() | st.integers(1, 8).map(lambda quarters: quarters * HOUR_US // 4)),
+        draw(st.sampled_from(ReturnOn)),
+        draw(st.none() | st.sampled_from(PATHS).flatmap(groups_of)),
     )
 
 

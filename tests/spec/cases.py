@@ -101,6 +101,8 @@ def _renamed(name: str, value: Json, suffix: str) -> Json:
         return [renamed(step, suffix) if isinstance(step, dict) else step for step in value]
     if name == "series" and isinstance(value, dict):
         return {label: renamed(one, suffix) if isinstance(one, dict) else one for label, one in value.items()}
+    if name in ("starting_event", "returning_event") and isinstance(value, dict):
+        return renamed(value, suffix)
     return value
 
 

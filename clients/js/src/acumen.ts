@@ -25,6 +25,8 @@ import {
   type SessionsResult,
   type SqlAnswer,
   type SqlOptions,
+  type Retained,
+  type RetentionAnswer,
   type Step,
   type StoredEvent,
   type Targeted,
@@ -209,6 +211,14 @@ export class Acumen {
   ) {
     const named = typeof events === "string" ? { event_collection: events } : { events };
     return this.query<SessionsResult<P>>("sessions", { ...parameters, ...named }, options);
+  }
+  /** How many actors came back, by when they started. */
+  async retention<const P extends Retained>(
+    parameters: P,
+    options?: CallOptions,
+  ): Promise<RetentionAnswer<P>> {
+    const answer = await this.query<RetentionAnswer<P>["result"]>("retention", parameters, options);
+    return { ...answer, summary: answer.body.summary };
   }
   /** The events in one answer: 100,000 at most. */
   extraction(

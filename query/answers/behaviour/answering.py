@@ -6,9 +6,11 @@ from typing import Any
 
 from query.answers.behaviour.funnel import funnel_body, plan_funnel
 from query.answers.behaviour.ordered_funnel import ordered_funnel
+from query.answers.behaviour.retention import retention_body
 from query.answers.behaviour.sessions import sessions_body
 from query.engine.runner import Runner
 from query.language.analyses.behaviour_nodes import FunnelOrder, FunnelQuery
+from query.language.analyses.retention_nodes import RetentionQuery
 from query.language.analyses.sequence_nodes import SessionsQuery
 from query.language.nodes import BehaviourQuery
 from query.limits import Limits
@@ -26,6 +28,8 @@ def behaviour_body(
             return ordered_funnel(query, views, runner, limits)
         case SessionsQuery():
             return sessions_body(query, views, runner, limits)
+        case RetentionQuery():
+            return retention_body(query, views, runner, limits)
         case _:
             raise TypeError(type(query).__name__)
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from query.errors import InvalidQuery
 from query.language import timeframe
-from query.language.calendar import FIXED_US, Unit
+from query.language.calendar import Unit
 from query.language.fields import missing, required_text, wrong
 from query.language.filters import Check, CheckRegex, RegexSizes, parse_filters
-from query.language.nodes import Buckets, Filter, Span
+from query.language.grouping import CODE as GROUP_CODE
+from query.language.grouping import parse_groups
+from query.language.nodes import Buckets, Filter, Group, Span
 from query.language.parameter_table import LENGTH_PATTERN
 from query.language.preferences import Preferences, actor_property
 from query.limits import Limits
 
 _LENGTH = re.compile(LENGTH_PATTERN)
-_UNITS_US = {**FIXED_US, Unit.DAY: 86_400_000_000, Unit.WEEK: 7 * 86_400_000_000}
 _Option = TypeVar("_Option", bound=StrEnum)
 
 
@@ -64,6 +67,11 @@ class Parsing:
             raise missing(f"{where}actor_property")
         return actor
 
+    def own_or_root_actor(self, part: Mapping[str, Any], where: str) -> str:
+        """The property that identifies an actor in a part of the query; without its own, the query's."""
+        own = part.get("actor_property")
+        return self.actor(self.params) if own is None or own in ("", []) else self.actor(part, where)
+
     def own_or_root(self, part: Mapping[str, Any], name: str) -> Any:
         """The value of a part of the query, or the query's where the part has none or an empty list."""
         own = part.get(name)
@@ -87,4 +95,46 @@ def length(name: str, value: Any) -> int | None:
     if not isinstance(value, str) or not _LENGTH.fullmatch(value):
         raise wrong(name, "a length of time, as 30_minutes, 36_hours, 7_days or 2_weeks", value)
     number, _, unit = value.partition("_")
-    return int(number) * _UNITS_US[Unit(unit.removesuffix("s"))]
+    return int(number) * timeframe.LENGTHS_US[Unit(unit.removesuffix("s"))]
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """The parts of a timeframe. Part i is ``[edges[i], edges[i + 1])``; there is at least one edge."""
+
+    edges: tuple[int, ...]
+    zone: tzinfo
+    whole_end: int
+    """Where the last part would end if the timeframe did not cut it."""
+
+
+def divided(parsing: Parsing) -> Periods:
+    """The parts into which ``interval`` divides the timeframe; both are required."""
+    params = parsing.params
+    frame, zone, interval = params.get("timeframe"), params.get("timezone"), params.get("interval")
+    if interval is None or interval == "":
+        raise missing("interval")
+    if frame is None:
+        raise missing("timeframe", because="interval")
+    week = parsing.preferences.week_start
+    aligned = timeframe.bucket_zone(frame, zone)
+    span = parsing.span(frame, zone)
+    parts = timeframe.buckets(span, interval, aligned, parsing.limits.intervals_max, week)
+    end = timeframe.whole_end(parts, interval, aligned, week) if len(parts.edges) > 1 else parts.edges[0]
+    return Periods(parts.edges, aligned, end)
+
+
+def group_of(parsing: Parsing, fields: Collection[str]) -> Group | None:
+    """The one entry of ``group_by``. ``fields``: what the answer's rows have beside the group's value."""
+    groups = parse_groups(parsing.params.get("group_by"), parsing.limits, parsing.check)
+    if not groups:
+        return None
+    if len(groups) > 1:
+        raise wrong("group_by", "one property", parsing.params.get("group_by"), GROUP_CODE)
+    if groups[0].path in fields:
+        raise InvalidQuery(
+            f"'group_by' cannot name the property '{groups[0].path}': the answer's rows would have that key "
+            "twice.",
+            GROUP_CODE,
+        )
+    return groups[0]

@@ -11,6 +11,7 @@ from query.language.parameter_table import (
     EXTRACTION,
     FUNNEL,
     MULTI_ANALYSIS,
+    RETENTION,
     SERIES,
     SESSIONS,
     SPAN,
@@ -36,6 +37,7 @@ _SUMMARIES = {
     "select_unique": "The distinct values",
     "extraction": "The events themselves",
     "funnel": "How many actors took each step",
+    "retention": "How many actors came back, by when they started",
     "multi_analysis": "Several analyses at once",
     "series": "Several questions side by side, and what is computed of them",
     "sessions": "Sessions: how many, how long, and where they begin and end",
@@ -92,6 +94,13 @@ _EXAMPLES: dict[str, Json] = {
         "formulas": {"revenue per buyer": "revenue / buyers"},
         "rolling": {"buyers": 7},
         "compare": "previous_period",
+    },
+    "retention": {
+        "starting_event": {"event_collection": "signups"},
+        "returning_event": {"event_collection": "purchases"},
+        "actor_property": "user.id",
+        "timeframe": "this_6_weeks",
+        "interval": "weekly",
     },
     "multi_analysis": _WHERE
     | {
@@ -174,6 +183,12 @@ def _variants(analysis: str) -> tuple[Json, ...]:
             {"interval": "daily", "timezone": "Europe/Warsaw", "cut": "daily", "gap": "1_hours"},
             {"group_by": "price", "attribution": "exit", "measures": ["sessions", "bounce_rate"]},
         )
+    if analysis == RETENTION:
+        return (
+            {"cohort": "recurring", "interval": "daily", "returned": "on_or_after", "periods": 7},
+            {"period_type": "rolling", "interval": "daily", "brackets": [[0, 0], [1, 3], [4, 7]]},
+            {"first_in": "history", "group_by": "keen.id"},
+        )
     return (
         {"interval": "weekly", "timezone": "Europe/Warsaw", "week_start": "monday", "round": 2},
         {"group_by": ["user.id"], "interval": "daily", "zero_fill": False},
@@ -209,6 +224,8 @@ def answer_of(analysis: str) -> Json:
                 },
             },
         )
+    if analysis == RETENTION:
+        return _retention()
     labelled = analysis in (MULTI_ANALYSIS, SERIES, SESSIONS)
     answer = _answer(_metric_result(_VALUES[analysis], labelled=labelled), {})
     if analysis == SERIES:
@@ -231,6 +248,39 @@ def _answer(result: Json, more: Json) -> Json:
         "explain": explain,
     }
     return record({"result": result, **fields}, "result", *list(more)[:1])
+
+
+def _retention() -> Json:
+    count: Json = {"type": "integer", "minimum": 0}
+    rates: Json = {
+        **listing({"type": ["number", "null"]}),
+        "description": "As parts of the size; null where the size is 0 and of what has not begun.",
+    }
+    cohort = record(
+        {
+            "timeframe": {**SPAN, "required": list(SPAN["properties"])},
+            "size": {**count, "description": "The actors that started in this timeframe."},
+            "retained": {
+                **listing({"type": ["integer", "null"]}),
+                "description": "Of these, the ones that returned in each period; null: it has not begun.",
+            },
+            "rates": rates,
+            "unfinished": {
+                **listing({"type": "boolean"}),
+                "description": "Whether each period goes on, or is cut by the end of the timeframe.",
+            },
+        },
+        *("timeframe", "size", "retained", "rates", "unfinished"),
+    )
+    total = record(
+        {"sizes": listing(count), "retained": listing(count), "rates": rates}, "sizes", "retained", "rates"
+    )
+    summary = {
+        "anyOf": [total, listing(total)],
+        "description": "All cohorts together, each period over those for which it has ended; with `group_by` "
+        "one for each group.",
+    }
+    return _answer({**listing(cohort), "description": "The cohorts."}, {"summary": summary})
 
 
 def _metric_result(value: Json, *, labelled: bool) -> Json:

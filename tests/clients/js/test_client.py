@@ -43,6 +43,11 @@ SERIES = {
     "formulas": {"twice": "orders * 2"},
     "compare": "previous_year",
 }
+RETENTION = {
+    "starting_event": {"event_collection": "purchases"},
+    "actor_property": "user.id",
+    "group_by": "country",
+}
 
 
 def calls() -> list[list[Any]]:
@@ -77,6 +82,7 @@ def calls() -> list[list[Any]]:
             [{"event_collection": "purchases"}],
             {**timeframe, "actor_property": "user.id", "measures": ["sessions", "events"]},
         ],
+        ["retention", "retention", {**timeframe, "interval": "every_3_days", **RETENTION}],
         ["extraction", "extraction", "purchases", {"latest": 1, "property_names": ["user.id", "price"]}],
         ["by name", "query", "count", {"event_collection": "purchases", **timeframe}],
         ["warned", "sum", "purchases", {"target_property": "prise"}],
@@ -127,6 +133,8 @@ def test_an_answer_has_warnings_request_id_and_completeness(asked: Report) -> No
     assert len(answer["requestId"]) == 20
     assert asked["funnel"]["answer"]["actors"] is not None
     assert len(asked["extraction"]["answer"]["result"]) == 1
+    retention = asked["retention"]["answer"]
+    assert [one["sizes"][0] for one in retention["summary"]] == [one["size"] for one in retention["result"]]
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,15 @@ PLAIN: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     ),
     "funnel": (([Step("purchases", "user.id"), Step("purchases", "user.id").where(P("price") > 10)],), {}),
     "sessions": (("purchases",), {"actor_property": P("user.id"), "gap": "2_hours", "group_by": "country"}),
+    "retention": (
+        ("purchases",),
+        {
+            "returning_event": Step("purchases").where(P("price") > 5),
+            "actor_property": "user.id",
+            "timeframe": JANUARY,
+            "interval": "daily",
+        },
+    ),
     "extraction": (("purchases",), {"latest": 2, "property_names": ["price", "keen.id"]}),
 }
 BUILT = {
@@ -122,6 +131,9 @@ BUILT = {
     .show("revenue", "each", "buyers.rolling", "revenue.cumulative", "revenue.share"),
     "funnel": Query.funnel(Step("purchases", "user.id"), Step("purchases", "user.id").where(P("price") > 10)),
     "sessions": Query.sessions("purchases").actor("user.id").gap("2_hours").by("country"),
+    "retention": Query.retention("purchases", Step("purchases").where(P("price") > 5), actor=P("user.id"))
+    .between(*JANUARY)
+    .daily(),
     "extraction": Query.extraction("purchases").latest(2).only("price", "keen.id"),
 }
 
@@ -223,6 +235,23 @@ def test_steps_of_a_funnel(asker: Acumen) -> None:
     assert answer.steps[0].actors is None
     assert answer.steps[1].actors == ["ann", "bob"]
     assert {step.event_collection for step in answer} == {"purchases"}
+
+
+def test_cohorts_of_a_retention(asker: Acumen) -> None:
+    query = Query.retention("purchases", actor="user.id").between(*JANUARY).daily().by("country")
+    answer = asker.ask(query)
+    first, second = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    found = [(one.start, one["country"], one.size, one.retained) for one in answer.cohorts]
+    assert found == [(first, "DE", 1, [1, 1]), (first, "PL", 1, [1, 0]), (second, None, 1, [1])]
+    assert answer.cohorts[0].rates == [1, 1]
+    assert [one["sizes"] for one in answer.summary] == [[1, 1], [1, 1], [1, 0]]
+    table = answer.to_polars()
+    assert table.columns == [
+        "timeframe.start", "timeframe.end", "country", "size", "period", "retained", "rate", "unfinished",
+    ]  # fmt: skip
+    assert table["period"].to_list() == [0, 1, 0, 1, 0]
+    brackets = asker.ask(query.brackets((0, 0), (1, 3))).to_polars()
+    assert brackets["period"].to_list() == ["0-0", "1-3", "0-0", "1-3", "0-0"]
 
 
 def test_events_have_instants_in_the_questions_zone(asker: Acumen) -> None:

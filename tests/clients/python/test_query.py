@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acumen_client import Acumen, Metric, P, Query, Step
-from acumen_client.asking import Arranged, Computed, Extracted, Followed, InSessions
+from acumen_client.asking import Arranged, Computed, Extracted, Followed, InSessions, Retained
 from acumen_client.query import Condition, Narrowed, as_json, parameters_as_json
 from query.language.parameter_table import ANALYSIS_NAMES, taken_by
 from tests.support.scale import examples
@@ -26,7 +26,13 @@ OF_FILES = {"email", "email_address", "delivery", "content_type", "content_encod
 @pytest.mark.parametrize("analysis", ANALYSIS_NAMES)
 def test_each_analysis_takes_what_the_server_takes(analysis: str) -> None:
     method = getattr(Acumen, analysis).__wrapped__
-    own = {"extraction": Extracted, "funnel": Followed, "series": Computed, "sessions": InSessions}
+    own = {
+        "extraction": Extracted,
+        "funnel": Followed,
+        "retention": Retained,
+        "series": Computed,
+        "sessions": InSessions,
+    }
     hints = own.get(analysis, Arranged)
     taken = {*inspect.signature(method).parameters, *get_type_hints(hints)} - {"parameters"}
     assert taken == {parameter.name for parameter in taken_by(analysis)} - OF_FILES
@@ -131,6 +137,33 @@ def test_funnels_and_multi_analyses() -> None:
     assert several.to_json()["analyses"] == {
         "p 90": {"analysis_type": "percentile", "target_property": "price", "percentile": 90},
         "n": {"analysis_type": "count"},
+    }
+
+
+def test_retention() -> None:
+    visits = Step("visits", "who").where(P("seconds") > 10)
+    query = Query.retention("signups", visits, actor=P("user.id")).this(6, "weeks").weekly().by("plan")
+    assert query.to_json() == {
+        "starting_event": {"event_collection": "signups"},
+        "returning_event": {
+            "event_collection": "visits",
+            "actor_property": "who",
+            "filters": [{"property_name": "seconds", "operator": "gt", "property_value": 10}],
+        },
+        "actor_property": "user.id",
+        "timeframe": "this_6_weeks",
+        "interval": "weekly",
+        "group_by": ["plan"],
+    }
+    more = query.recurring().rolling().on_or_after().periods(4).brackets((1, 3)).first_in_history()
+    assert more.to_json() == {
+        **query.to_json(),
+        "cohort": "recurring",
+        "period_type": "rolling",
+        "returned": "on_or_after",
+        "periods": 4,
+        "brackets": [[1, 3]],
+        "first_in": "history",
     }
 
 

@@ -17,6 +17,7 @@ from query import json_encoding
 from query.answers.pipeline import answer
 from query.engine.engine import Engine
 from query.language.analyses.behaviour_nodes import FunnelQuery
+from query.language.analyses.retention_nodes import RetentionQuery
 from query.language.nodes import (
     Analysis,
     Condition,
@@ -198,6 +199,54 @@ def test_funnels_intersect_sets_of_actors_whatever_the_order_of_events(
 
 
 @checked(300)
+@given(
+    events=strategies.events_lists(),
+    others=strategies.events_lists(5),
+    query=strategies.retentions(),
+    seed=st.integers(0, 2**32),
+)
+def test_retention_counts_who_comes_back_as_the_reference_does(
+    engine: Engine,
+    data_folder: Path,
+    events: list[Event],
+    others: list[Event],
+    query: RetentionQuery,
+    seed: int,
+) -> None:
+    collections = {"c": events, "d": others}
+
+    body = ask(query, collections, engine, data_folder, seed)
+
+    starts = [format_instant(one.start_us) for one in query.cohorts]
+    name = None if query.group is None else query.group.path
+    found = {}
+    for row in body["result"]:
+        number = starts.index(row["timeframe"]["start"])
+        if row["size"]:
+            key = json.dumps(row[name]) if name is not None else "null"
+            found[key, number] = row["size"], [count or 0 for count in row["retained"]]
+        assert row["rates"] == [count / row["size"] if count is not None and row["size"] else None
+                                for count in row["retained"]]  # fmt: skip
+        assert row["unfinished"] == [at >= query.cohorts[number].ended for at in range(len(query.columns))]
+    expected = reference.retention(query, collections)
+    assert found == {
+        (json.dumps(group), number): (size, counts) for (group, number), (size, counts) in expected.items()
+    }
+    _check_summary(query, body, name)
+
+
+def _check_summary(query: RetentionQuery, body: Any, name: str | None) -> None:
+    summaries = body["summary"] if name is not None else [body["summary"]]
+    assert len(summaries) == (len({json.dumps(row[name]) for row in body["result"]}) if name else 1)
+    for summary in summaries:
+        rows = [row for row in body["result"] if name is None or row[name] == summary[name]]
+        for at, size in enumerate(summary["sizes"]):
+            ended = [row for row in rows if not row["unfinished"][at]]
+            assert size == sum(row["size"] for row in ended)
+            assert summary["retained"][at] == sum(row["retained"][at] or 0 for row in ended)
+
+
+@checked(300)
 @given(events=strategies.events_lists(), query=strategies.extractions(), seed=st.integers(0, 2**32))
 def test_an_extraction_gives_the_events_back_as_they_were_sent(
     engine: Engine, data_folder: Path, events: list[Event], query: ExtractionQuery, seed: int
@@ -225,6 +274,7 @@ def test_an_extraction_gives_the_events_back_as_they_were_sent(
     query=st.one_of(
         strategies.metric_queries(),
         strategies.funnels(),
+        strategies.retentions(),
         strategies.sessions_queries(),
         strategies.extractions(),
     ),

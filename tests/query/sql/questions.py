@@ -235,6 +235,18 @@ OTHERS = {
             "group_by": [_RANGES, "plan"],
         },
     ),
+    "retention_by_a_group": (
+        "retention",
+        {
+            "starting_event": {"event_collection": "files", "filters": [where("plan", "eq", "pro")]},
+            "returning_event": {"event_collection": "old", "actor_property": "plan"},
+            "actor_property": "user.id",
+            "timeframe": JANUARY,
+            "interval": "weekly",
+            "first_in": "history",
+            "group_by": "tags",
+        },
+    ),
     "funnel_of_two_collections_with_actors": (
         "funnel",
         {

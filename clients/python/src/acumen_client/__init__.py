@@ -45,12 +45,23 @@ from acumen_client.query import (
     Metric,
     P,
     Query,
+    Retention,
     SeriesQuestion,
     Sessions,
     Step,
 )
 from acumen_client.queues import DeadLetter
-from acumen_client.results import Events, FunnelResult, FunnelStep, Notice, Result, Row, SeriesResult
+from acumen_client.results import (
+    Cohort,
+    Events,
+    FunnelResult,
+    FunnelStep,
+    Notice,
+    Result,
+    RetentionResult,
+    Row,
+    SeriesResult,
+)
 from acumen_client.retries import NO_RETRIES, Retries
 from acumen_client.sender import AsyncSender, Sender, SenderOptions, SenderStats
 from acumen_client.sql import SqlRows
@@ -72,6 +83,7 @@ __all__ = [
     "AsyncTail",
     "BadRequestError",
     "BatchLimits",
+    "Cohort",
     "Collection",
     "ConfigurationError",
     "ConflictError",
@@ -105,6 +117,8 @@ __all__ = [
     "Recorded",
     "RefusedEvent",
     "Result",
+    "Retention",
+    "RetentionResult",
     "Retries",
     "Row",
     "SavedQuery",

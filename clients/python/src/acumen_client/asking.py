@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict, Unpack, cast, overload
 
 from acumen_client._calls import Call, awaited, blocking, in_project, run, run_async
@@ -19,12 +19,21 @@ from acumen_client.query import (
     OrderLike,
     P,
     Query,
+    Retention,
     SeriesQuestion,
     Step,
     Zone,
     parameters_as_json,
 )
-from acumen_client.results import Events, FunnelResult, Result, SeriesResult, Told, answer_of
+from acumen_client.results import (
+    Events,
+    FunnelResult,
+    Result,
+    RetentionResult,
+    SeriesResult,
+    Told,
+    answer_of,
+)
 from acumen_client.sql import statement
 from acumen_client.tail import AsyncTailing, Tailing
 
@@ -94,6 +103,22 @@ class InSessions(Arranged, total=False):
     page_property: str | P | None
     pages: int | None
     attribution: Literal["entry", "exit"] | None
+
+
+class Retained(Asked, total=False):
+    """Parameters of retention."""
+
+    returning_event: str | Step | Mapping[str, Any] | None
+    actor_property: str | P | None
+    """If absent, the project's preference."""
+    interval: str | None
+    cohort: Literal["first_time", "recurring"] | None
+    first_in: Literal["timeframe", "history"] | None
+    period_type: Literal["calendar", "rolling"] | None
+    periods: int | None
+    returned: Literal["on", "on_or_after"] | None
+    brackets: Iterable[Sequence[int]] | None
+    group_by: GroupLike | None
 
 
 class Extracted(Asked, total=False):
@@ -224,6 +249,14 @@ def _sessions(
     return cast("Call[Result]", question("sessions", parameters_as_json(given)))
 
 
+def _retention(
+    starting_event: str | Step | Mapping[str, Any], **parameters: Unpack[Retained]
+) -> Call[RetentionResult]:
+    """How many actors came back, by when they started; an event is a collection, or has filters too."""
+    given = parameters_as_json({"starting_event": starting_event, **parameters})
+    return cast("Call[RetentionResult]", question("retention", given))
+
+
 def _extraction(event_collection: str, **parameters: Unpack[Extracted]) -> Call[Events]:
     """The events themselves, 100,000 at most; ``extract`` has no such limit."""
     given = parameters_as_json({"event_collection": event_collection, **parameters})
@@ -249,6 +282,7 @@ class Asking(Extracting, Tailing):
     series = blocking(_series)
     funnel = blocking(_funnel)
     sessions = blocking(_sessions)
+    retention = blocking(_retention)
     extraction = blocking(_extraction)
     sql = blocking(statement)
 
@@ -258,6 +292,8 @@ class Asking(Extracting, Tailing):
     def ask(self, query: Aggregate) -> Result: ...
     @overload
     def ask(self, query: Funnel) -> FunnelResult: ...
+    @overload
+    def ask(self, query: Retention) -> RetentionResult: ...
     @overload
     def ask(self, query: Extraction) -> Events: ...
     def ask(self, query: Query) -> Told:
@@ -284,6 +320,7 @@ class AsyncAsking(AsyncExtracting, AsyncTailing):
     series = awaited(_series)
     funnel = awaited(_funnel)
     sessions = awaited(_sessions)
+    retention = awaited(_retention)
     extraction = awaited(_extraction)
     sql = awaited(statement)
 
@@ -293,6 +330,8 @@ class AsyncAsking(AsyncExtracting, AsyncTailing):
     async def ask(self, query: Aggregate) -> Result: ...
     @overload
     async def ask(self, query: Funnel) -> FunnelResult: ...
+    @overload
+    async def ask(self, query: Retention) -> RetentionResult: ...
     @overload
     async def ask(self, query: Extraction) -> Events: ...
     async def ask(self, query: Query) -> Told:

@@ -491,6 +491,15 @@ class Query(Narrowed):
         return Sessions("sessions", {"events": events_as_json(events)})
 
     @staticmethod
+    def retention(
+        starting: str | Step, returning: str | Step | None = None, *, actor: str | P | None = None
+    ) -> Retention:
+        """How many actors came back, by when they started. An event is a collection, or a ``Step`` with
+        filters of its own."""
+        given = {"starting_event": starting, "returning_event": returning, "actor_property": actor}
+        return Retention("retention", parameters_as_json(given))
+
+    @staticmethod
     def extraction(collection: str) -> Extraction:
         """The events themselves."""
         return Extraction("extraction", {"event_collection": collection})
@@ -531,15 +540,8 @@ def _relative(which: str, count: int, unit: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Aggregate(Query):
+class Divided(Query):
     """A question whose answer may be divided by groups and intervals."""
-
-    @classmethod
-    def of(cls, analysis: str, collection: str, target: str | P | None = None) -> Self:
-        parameters = {"event_collection": collection}
-        if target is not None:
-            parameters["target_property"] = _name(target)
-        return cls(analysis, parameters)
 
     def by(self, *groups: GroupLike) -> Self:
         """One answer for each value of these properties, or for each class: ``P("price").buckets(10)``."""
@@ -566,6 +568,18 @@ class Aggregate(Query):
     def every(self, count: int, unit: Unit) -> Self:
         """Intervals of so many units, counted from the timeframe's start."""
         return self._with(interval=_relative("every", count, unit))
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate(Divided):
+    """A question for numbers or values of single events."""
+
+    @classmethod
+    def of(cls, analysis: str, collection: str, target: str | P | None = None) -> Self:
+        parameters = {"event_collection": collection}
+        if target is not None:
+            parameters["target_property"] = _name(target)
+        return cls(analysis, parameters)
 
     def order_by(self, *names: OrderLike, descending: bool = False) -> Self:
         """Order of the groups: by ``"result"``, a grouped property, or a label of a multi_analysis."""
@@ -691,8 +705,37 @@ class Funnel(Query):
 
 
 @dataclass(frozen=True, slots=True)
+class Retention(Divided):
+    """A question for the actors that came back. It needs a timeframe and an interval."""
+
+    def recurring(self) -> Self:
+        """Every period has a cohort of all that did the starting event in it, not of the new ones only."""
+        return self._with(cohort="recurring")
+
+    def first_in_history(self) -> Self:
+        """Only actors whose first starting event of all lies in the timeframe."""
+        return self._with(first_in="history")
+
+    def rolling(self) -> Self:
+        """Periods of 24 hours (or the interval's length) from the starting event on."""
+        return self._with(period_type="rolling")
+
+    def periods(self, count: int) -> Self:
+        """How many periods after the starting one are looked at."""
+        return self._with(periods=count)
+
+    def on_or_after(self) -> Self:
+        """An actor is retained in a period by returning in it or in any later one."""
+        return self._with(returned="on_or_after")
+
+    def brackets(self, *brackets: tuple[int, int]) -> Self:
+        """Several periods in one number: ``brackets((1, 3), (4, 7))``."""
+        return self._with(brackets=[list(bracket) for bracket in brackets])
+
+
+@dataclass(frozen=True, slots=True)
 class Step(Narrowed):
-    """A step of a funnel: ``Step("visits", "user.id").where(…).previous(7, "days")``.
+    """A step of a funnel, or an event of a retention: ``Step("visits", "user.id").where(P("price") > 5)``.
 
     ``actor`` is the property that identifies an actor; if absent, the project's preference.
     """
@@ -833,6 +876,10 @@ def _steps_as_json(steps: Iterable[Step | Mapping[str, Any]]) -> list[Json]:
     return [one.to_json() if isinstance(one, Step) else parameters_as_json(one) for one in steps]
 
 
+def _event_as_json(event: str | Step | Mapping[str, Any]) -> Json:
+    return {"event_collection": event} if isinstance(event, str) else _steps_as_json([event])[0]
+
+
 def _names_as_json(names: str | P | Iterable[str | P]) -> list[str]:
     given: Iterator[str | P] = iter([names] if isinstance(names, str | P) else names)
     return [_name(name) for name in given]
@@ -846,6 +893,8 @@ _READERS: Mapping[str, Any] = {
     "analyses": _analyses_as_json,
     "steps": _steps_as_json,
     "series": _series_as_json,
+    "starting_event": _event_as_json,
+    "returning_event": _event_as_json,
     "property_names": _names_as_json,
     "measures": _names_as_json,
     "events": events_as_json,

@@ -301,6 +301,80 @@ class FunnelResult(AnyResult):
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """The actors that started in one part of the timeframe, and how many of them came back."""
+
+    start: datetime
+    end: datetime
+    size: int
+    retained: Sequence[int | None]
+    """In period 0, 1, 2 … or in each bracket; None: it has not begun."""
+    rates: Sequence[float | None]
+    unfinished: Sequence[bool]
+    """Whether each period goes on, or is cut by the end of the timeframe."""
+    groups: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Any:
+        """A group's value by its name."""
+        return self.groups[name]
+
+
+@dataclass(frozen=True)
+class RetentionResult(AnyResult):
+    """The answer to a retention."""
+
+    @cached_property
+    def cohorts(self) -> Sequence[Cohort]:
+        """The cohorts, of each group in turn; the same as iterating."""
+        fields = ("timeframe", "size", "retained", "rates", "unfinished")
+        return tuple(
+            Cohort(
+                instant(row["timeframe"]["start"], self.zone),
+                instant(row["timeframe"]["end"], self.zone),
+                row["size"],
+                row["retained"],
+                row["rates"],
+                row["unfinished"],
+                {name: value for name, value in row.items() if name not in fields},
+            )
+            for row in self.value
+        )
+
+    @property
+    def rows(self) -> Sequence[Cohort]:
+        return self.cohorts
+
+    @property
+    def summary(self) -> Any:
+        """All cohorts together, each period over those for which it has ended; of groups a list of these."""
+        return self.body.get("summary")
+
+    def __iter__(self) -> Iterator[Cohort]:
+        return iter(self.cohorts)
+
+    def __len__(self) -> int:
+        return len(self.cohorts)
+
+    def columns(self) -> list[frames.Column]:
+        """A row for each cohort and period."""
+        rows = [(one, at) for one in self.cohorts for at in range(len(one.retained))]
+        brackets = self.question.get("brackets") or None
+        periods = [at if brackets is None else "-".join(map(str, brackets[at])) for _, at in rows]
+        names = dict.fromkeys(name for one in self.cohorts for name in one.groups)
+        kinds = frames.Kind
+        return [
+            frames.Column(START, [one.start for one, _ in rows], kinds.INSTANT),
+            frames.Column(END, [one.end for one, _ in rows], kinds.INSTANT),
+            *(frames.column(name, [one.groups[name] for one, _ in rows]) for name in names),
+            frames.Column("size", [one.size for one, _ in rows], kinds.INTEGER),
+            frames.Column("period", periods, kinds.INTEGER if brackets is None else kinds.TEXT),
+            frames.Column("retained", [one.retained[at] for one, at in rows], kinds.INTEGER),
+            frames.Column("rate", [one.rates[at] for one, at in rows], kinds.NUMBER),
+            frames.Column("unfinished", [one.unfinished[at] for one, at in rows], kinds.TRUTH),
+        ]
+
+
 @dataclass(frozen=True)
 class Events(AnyResult):
     """The answer to an extraction: events, with ``keen.timestamp`` and ``keen.created_at`` as datetimes."""
@@ -321,7 +395,7 @@ class Events(AnyResult):
         return frames.columns_of_events(self.rows)
 
 
-Told: TypeAlias = Result | SeriesResult | FunnelResult | Events
+Told: TypeAlias = Result | SeriesResult | FunnelResult | RetentionResult | Events
 """The answer to a question of any kind."""
 
 
@@ -375,7 +449,12 @@ def answer_of(
     if analysis == "funnel" and isinstance(value, Mapping):  # as results of saved queries hold it
         body = {**body, **value}
         value = value.get(RESULT)
-    kinds: dict[str, type[Told]] = {"funnel": FunnelResult, "extraction": Events, "series": SeriesResult}
+    kinds: dict[str, type[Told]] = {
+        "funnel": FunnelResult,
+        "retention": RetentionResult,
+        "series": SeriesResult,
+        "extraction": Events,
+    }
     return kinds.get(analysis, Result)(
         analysis=analysis,
         value=value,
