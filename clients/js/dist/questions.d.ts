@@ -177,6 +177,29 @@ export interface Step {
     optional?: boolean;
     with_actors?: boolean;
 }
+/** What begins an actor's time, or shows that it is still there. */
+export interface ActorEvent {
+    event_collection: string;
+    filters?: readonly Filter[];
+    actor_property?: string;
+}
+export interface Retained extends Common {
+    starting_event: ActorEvent;
+    /** If absent, the starting event. */
+    returning_event?: ActorEvent;
+    /** If absent, the project's preference. */
+    actor_property?: string;
+    timeframe: Timeframe;
+    interval: string;
+    cohort?: "first_time" | "recurring";
+    first_in?: "timeframe" | "history";
+    period_type?: "calendar" | "rolling";
+    periods?: number;
+    returned?: "on" | "on_or_after";
+    /** Several periods in one number: `[[1, 3], [4, 7]]`. */
+    brackets?: readonly (readonly [number, number])[];
+    group_by?: Group | readonly [Group];
+}
 /** A question as saved queries and datasets hold it. */
 export type Question = {
     analysis_type: string;
@@ -304,6 +327,30 @@ export interface FunnelAnswer extends Answer<number[]> {
     steps: Step[];
     /** The actors of the steps that asked for them; null for others. */
     actors: (Json[] | null)[] | undefined;
+}
+/** The actors that started in one part of the timeframe, and how many of them came back. */
+export interface Cohort {
+    timeframe: Span;
+    size: number;
+    /** In period 0, 1, 2 … or in each bracket; null: it has not begun. */
+    retained: (number | null)[];
+    rates: (number | null)[];
+    /** Whether each period goes on, or is cut by the end of the timeframe. */
+    unfinished: boolean[];
+}
+/** All cohorts together, each period over those for which it has ended. */
+export interface CohortSummary {
+    sizes: number[];
+    retained: number[];
+    rates: (number | null)[];
+}
+type OfGroup<Row, P> = P extends {
+    group_by: unknown;
+} ? Names<P> & Row : Row;
+export interface RetentionAnswer<P> extends Answer<OfGroup<Cohort, P>[]> {
+    summary: P extends {
+        group_by: unknown;
+    } ? OfGroup<CohortSummary, P>[] : CohortSummary;
 }
 /** An event as an extraction has it. */
 export type StoredEvent = {
