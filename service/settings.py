@@ -383,6 +383,9 @@ class Settings(BaseSettings):
         description="Entries, and exits, of sessions that an answer names for each group and interval.",
     )
     query_funnel_actors_max: int = Field(1_000_000, ge=1, description="Distinct actors of one funnel.")
+    query_funnel_intervals_max: int = Field(
+        400, ge=1, description="Sub-timeframes of one funnel with an interval."
+    )
     extraction_events_max: int = Field(100_000, ge=1, description="Events of one extraction's answer.")
     extraction_scan_max: int = Field(
         1_000_000, ge=1, description="Events an extraction without 'latest' may look at."
@@ -758,6 +761,7 @@ class Settings(BaseSettings):
             event_lists_max=self.query_event_lists_max,
             pages_max=self.query_pages_max,
             funnel_actors_max=self.query_funnel_actors_max,
+            funnel_intervals_max=self.query_funnel_intervals_max,
             extraction_events_max=self.extraction_events_max,
             extraction_scan_max=self.extraction_scan_max,
             latest_max=self.extraction_events_max,

@@ -52,6 +52,10 @@ class ActorEvents:
         """The events of these rows; the number of each actor is ``first_actor`` less."""
         return self._taken(rows, self.actors[rows] - first_actor)
 
+    def at(self, rows: Integers) -> ActorEvents:
+        """The events of these rows; actors keep their numbers."""
+        return self._taken(rows, self.actors[rows])
+
     def _taken(self, rows: NDArray[Any], actors: NDArray[np.integer]) -> ActorEvents:
         marks = None if self.marks is None else self.marks[rows]
         return ActorEvents(actors, self.times[rows], self.steps[rows], self.count, marks)
@@ -94,6 +98,16 @@ class Sequences:
         ends[:-1] = self._begins_time()[1:]
         indexes = np.where(ends, np.arange(self.size), self.size)
         return np.minimum.accumulate(indexes[::-1])[::-1] + 1
+
+    def last_until(self, found: Integers, gap: int) -> Integers:
+        """The index of the last event at least ``gap`` µs before each of these; below the first for none."""
+        asked = self.times[found] - gap
+        # Ranks of times keep the keys small, however far apart the times are.
+        ranks = np.unique(np.concatenate([self.times, asked]), return_inverse=True)[1]
+        width = int(ranks.max(initial=0)) + 1
+        keys = self.first * width + ranks[: self.size]
+        wanted = self.first[found] * width + ranks[self.size :]
+        return np.searchsorted(keys, wanted, side="right") - 1
 
     def _begins_time(self) -> Flags:
         begins = np.ones(self.size, dtype=bool)
@@ -271,6 +285,17 @@ def _are_multiples(times: Integers, least: int, unit: int) -> bool:
     if unit > 1 and ((sample - least) % unit).any():
         return False
     return unit == 1 or not ((times - least) % unit).any()
+
+
+def by_session(events: Sequences, gap: int) -> tuple[Sequences, Integers]:
+    """The events as those of one actor for each session, numbered from 0, and the actor of each session.
+
+    A session ends before an event that is later than ``gap`` µs after the one before.
+    """
+    begins = np.ones(events.size, dtype=bool)
+    begins[1:] = (np.diff(events.actors) != 0) | (np.diff(events.times) > gap)
+    sessions = np.cumsum(begins) - 1
+    return _sequences(sessions, events.times, events.steps, events.marks), events.actors[begins]
 
 
 def blocks_of(actors: NDArray[np.integer], block: int) -> Iterator[tuple[int, int]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from query.language.analyses.ordered_funnel import NEEDING_ORDER
 from query.language.fields import flag, missing, structured, wrong
 from query.language.parameter_table import (
     ANALYSES,
@@ -26,7 +27,7 @@ ANALYSIS = "analysis_type"
 _ARRANGED = ("group_by", "interval", "order_by", "limit", "zero_fill")
 _PREFERENCES = ("round", "week_start")
 """Stored only where given: without them the project's preferences apply."""
-_ORDER = ("actor_property", "order", "window", "equal_times")
+_ORDER = ("order", *NEEDING_ORDER)
 """Stored only where given, as Keen's funnels have none of them."""
 _OF_SERIES = ("formulas", "compare", "cumulative", "rolling", "share", "top", "fill", "show")
 """Stored only where given."""
@@ -55,6 +56,7 @@ _OF_BEHAVIOUR = {
     ),
 }
 """Analyses of what actors do, and the parameters whose values are stored as they were given."""
+_STEP_IN_ORDER = ("min_gap", "max_gap", "with_dropped")
 _STEP_FLAGS = ("inverted", "optional", "with_actors")
 
 
@@ -102,7 +104,9 @@ def normalised(query: Mapping[str, Any]) -> dict[str, Any]:
         normal["group_by"] = _listed("group_by", query)
         normal["order_by"] = structured("order_by", normal["order_by"])
     if analysis == FUNNEL:
-        normal |= _those_given(query, _ORDER)
+        normal |= _those_given(query, ("actor_property",))
+        if _given(query, "order") not in (None, "any"):
+            normal |= {name: structured(name, value) for name, value in _those_given(query, _ORDER).items()}
     return normal | _preferred(query)
 
 
@@ -111,10 +115,9 @@ def without_filters(query: Mapping[str, Any]) -> dict[str, Any]:
     copy = {**query, "filters": []}
     if "series" in query:
         copy["series"] = {label: {**one, "filters": []} for label, one in query["series"].items()}
-    if "steps" in query:
-        copy["steps"] = [{**step, "filters": []} for step in query["steps"]]
-    if "events" in query:
-        copy["events"] = [{**entry, "filters": []} for entry in query["events"]]
+    for name in ("steps", "exclusions", "events"):
+        if name in query:
+            copy[name] = [{**part, "filters": []} for part in query[name]]
     copy |= {name: {**query[name], "filters": []} for name in _EVENTS if name in query}
     return copy
 
@@ -162,6 +165,7 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
         "actor_property": _given(step, "actor_property"),
         **_where(step),
         **{name: flag(step, name, False) for name in _STEP_FLAGS},
+        **_those_given(step, _STEP_IN_ORDER),
         **_preferred(step),
     }
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from query.language.analyses.behaviour_nodes import EqualTimes, FunnelOrder
+from query.language.analyses.behaviour_nodes import Counting, EqualTimes, FunnelAttribution, FunnelOrder
 from query.language.analyses.retention_nodes import Cohort, FirstIn, PeriodType, ReturnOn
 from query.language.analyses.sequence_nodes import Attribution, Cut
 from query.language.calendar import Unit, WeekStart
@@ -84,6 +84,8 @@ class Parameter:
     """The value used where it is absent, null or empty."""
     ours: bool = False
     """Keen had none of this name, so that analyses that do not take it refuse it."""
+    funnels_with_order: bool = False
+    """Funnels take it beside an ``order`` only; otherwise it has no effect on them, as in Keen."""
 
     def required_in(self, analysis: str) -> bool:
         return self.required and analysis not in self.optional_in
@@ -131,6 +133,9 @@ ACTOR: Json = {**_NAME}
 """A path. A list of one is accepted too, as Keen's answers had it."""
 ROUND: Json = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": DECIMALS_MAX}, {"const": UNROUNDED}]}
 
+LENGTH_PATTERN = "^[1-9][0-9]{0,8}_(minute|hour|day|week)s?$"
+LENGTH: Json = {"type": "string", "pattern": LENGTH_PATTERN}
+"""A length of time, as ``7_days``."""
 SPAN = record({"start": _TEXT, "end": _TEXT})
 BUCKETS = record({"size": {"type": "number", "exclusiveMinimum": 0}}, "size")
 RANGE = record({"from": _NUMBER, "to": _NUMBER, "label": _TEXT})
@@ -187,6 +192,13 @@ STEP = record(
         },
         "optional": {**_BOOLEAN, "description": "Counted, but no actor drops out; not on the first step."},
         "with_actors": {**_BOOLEAN, "description": "The answer names this step's actors."},
+        "with_dropped": {
+            **_BOOLEAN,
+            "description": "The answer names the actors of the step before that did not do this one; needs "
+            "an `order`.",
+        },
+        "min_gap": {**LENGTH, "description": "The least time after the step before; needs an `order`."},
+        "max_gap": {**LENGTH, "description": "The longest time after the step before; needs an `order`."},
     },
     "event_collection",
 )
@@ -229,6 +241,24 @@ EVENTS = record(
     },
     "event_collection",
 )
+EXCLUSION = record(
+    {
+        "event_collection": {**_NAME, "description": "Whose events."},
+        "actor_property": {**ACTOR, "description": "What identifies an actor, as a dotted path."},
+        "timeframe": ref("Timeframe"),
+        "timezone": TIMEZONE,
+        "filters": listing(ref("Filter")),
+        "after_step": {**_COUNT, "description": "The number of a step, from 1, which is the default."},
+        "before_step": {**_COUNT, "description": "The number of a step; by default of the last one."},
+    },
+    "event_collection",
+)
+TIMES = record(
+    {
+        "percentiles": {**listing(_NUMBER), "description": "By default 25, 50, 75, 90, 95."},
+        "histogram": {**listing(_NUMBER), "description": "The edges, in seconds."},
+    }
+)
 SCHEMAS: Mapping[str, Json] = {
     "Timeframe": {"anyOf": [_RELATIVE, SPAN]},
     "Filter": {"anyOf": [CONDITION, EITHER_OF]},
@@ -240,6 +270,7 @@ SCHEMAS: Mapping[str, Json] = {
     "Series": ONE_SERIES,
     "Top": TOP,
     "Events": EVENTS,
+    "Exclusion": EXCLUSION,
 }
 """The schemas of objects within parameters, by the names that references use."""
 
@@ -247,12 +278,12 @@ _OF_EXTRACTIONS = frozenset({EXTRACTION})
 _OF_SERIES = frozenset({SERIES})
 _LABELS = _one_or_list(_NAME)
 _OF_FUNNELS = frozenset({FUNNEL})
+_ATTRIBUTIONS = (FunnelAttribution, Attribution)
 _OF_SESSIONS = frozenset({SESSIONS})
 PERCENTILE_MEASURE = "duration_p(100|[1-9]?[0-9](?:[.][0-9]{1,2})?)"
 """A measure of sessions: this percentile of their durations."""
 DEFAULT_GAP = "30_minutes"
 _OF_RETENTION = frozenset({RETENTION})
-LENGTH_PATTERN = "^[1-9][0-9]{0,8}_(minute|hour|day|week)s?$"
 TABLE = (
     Parameter(
         "event_collection",
@@ -382,7 +413,7 @@ TABLE = (
     ),
     Parameter(
         "window",
-        {"type": "string", "pattern": LENGTH_PATTERN},
+        LENGTH,
         "With an `order`: the longest time from the first step to the last one, as `30_minutes`, `36_hours` "
         "or `7_days`; a day has 24 hours.",
         _OF_FUNNELS,
@@ -395,6 +426,69 @@ TABLE = (
         "`apart`: they do not.",
         _OF_FUNNELS,
         default=EqualTimes.IN_ORDER.value,
+        ours=True,
+    ),
+    Parameter(
+        "exclusions",
+        listing(ref("Exclusion")),
+        "With an `order`: events of which none may lie between two steps.",
+        _OF_FUNNELS,
+        Spelling.JSON,
+        ours=True,
+    ),
+    Parameter(
+        "hold",
+        _TEXT,
+        "With an `order`: a property that has the same value in all steps of an actor.",
+        _OF_FUNNELS,
+        ours=True,
+    ),
+    Parameter(
+        "attribution",
+        {
+            "anyOf": [
+                {"type": "string", "enum": [one.value for kind in _ATTRIBUTIONS for one in kind]},
+                _COUNT,
+            ]
+        },
+        "With `group_by`: which event says the group: of a funnel's steps the `first`, the `last` that was "
+        "reached, or a number from 1, by default the first; of a session `entry` or `exit`, by default the "
+        "entry.",
+        _OF_FUNNELS | _OF_SESSIONS,
+        Spelling.EITHER,
+        ours=True,
+    ),
+    Parameter(
+        "counting",
+        {"type": "string", "enum": [counting.value for counting in Counting]},
+        "With an `order`: what a step counts: `actors`; `sessions`, in which all steps lie; `conversions`, "
+        "of which an actor may have several, one after the other.",
+        _OF_FUNNELS,
+        default=Counting.ACTORS.value,
+        ours=True,
+    ),
+    Parameter(
+        "session_gap",
+        LENGTH,
+        "With counting `sessions`: the time without an event of the funnel after which another session "
+        "begins; if absent, `30_minutes`.",
+        _OF_FUNNELS,
+        ours=True,
+    ),
+    Parameter(
+        "times",
+        {"anyOf": [_BOOLEAN, TIMES]},
+        "With an `order`: whether to add how long the steps took: percentiles and a histogram.",
+        _OF_FUNNELS,
+        Spelling.EITHER,
+        ours=True,
+    ),
+    Parameter(
+        "explain_actor",
+        {"anyOf": [_TEXT, _NUMBER, _BOOLEAN]},
+        "With an `order`: an actor whose events to list: which of them counted, and why no other step did.",
+        _OF_FUNNELS,
+        Spelling.EITHER,
         ours=True,
     ),
     Parameter(
@@ -459,14 +553,6 @@ TABLE = (
         "How many entries and exits are named; the others are counted together.",
         _OF_SESSIONS,
         default=10,
-        ours=True,
-    ),
-    Parameter(
-        "attribution",
-        {"type": "string", "enum": [one.value for one in Attribution]},
-        "With `group_by`: whether a session has the values of its first event or of its last.",
-        _OF_SESSIONS,
-        default=Attribution.ENTRY.value,
         ours=True,
     ),
     Parameter(
@@ -561,16 +647,18 @@ TABLE = (
         _INTERVAL,
         "One answer for each `minutely`, `hourly`, `daily`, `weekly`, `monthly`, `yearly` or "
         "`every_<n>_<units>` part of the timeframe.",
-        ARRANGED | _OF_RETENTION,
+        ARRANGED | _OF_RETENTION | _OF_FUNNELS,
         Spelling.EITHER,
+        funnels_with_order=True,
     ),
     Parameter(
         "group_by",
         _one_or_list(_TEXT, ref("Group")),
         "One answer for each value of these properties.",
-        ARRANGED | _OF_RETENTION,
+        ARRANGED | _OF_RETENTION | _OF_FUNNELS,
         Spelling.EITHER,
         repeated=True,
+        funnels_with_order=True,
     ),
     Parameter(
         "order_by",

@@ -8,6 +8,7 @@ The known names are those of ``parameter_table``. A parameter that is not in it 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from query.errors import InvalidQuery
@@ -66,6 +67,8 @@ KEYS: Mapping[str, frozenset[str]] = {
     "range": _keys(parameter_table.RANGE),
     "order_by": _keys(parameter_table.ORDER),
     "step": _keys(parameter_table.STEP),
+    "exclusion": _keys(parameter_table.EXCLUSION),
+    "times": _keys(parameter_table.TIMES),
     "member": _keys(parameter_table.MEMBER),
     "series": _keys(parameter_table.ONE_SERIES),
     "top": _keys(parameter_table.TOP),
@@ -98,14 +101,20 @@ def _is_known(name: str, analysis: str) -> bool:
 
 def without_use(analysis: str, params: Mapping[str, Any]) -> list[Parameter]:
     """The parameters sent with a value that only other analyses take, and that do not affect the answer."""
+    unordered = params.get("order") in (None, "", "any")
     return [
         BY_NAME[name]
         for name, value in params.items()
         if name in BY_NAME
         and name not in WITHOUT_EFFECT
-        and analysis not in BY_NAME[name].analyses
+        and _is_without_use(analysis, BY_NAME[name], unordered)
         and not is_absent(value)
     ]
+
+
+def _is_without_use(analysis: str, parameter: Parameter, unordered: bool) -> bool:
+    needs_order = analysis == parameter_table.FUNNEL and parameter.funnels_with_order
+    return analysis not in parameter.analyses or (unordered and needs_order)
 
 
 def check_filters(filters: Any, name: str = "filters") -> None:
@@ -147,6 +156,8 @@ class _Walk:
         self._each(params.get("events"), "events", self._events)
         for name in ("starting_event", "returning_event"):
             self._each(params.get(name), name, self._events)
+        self._each(params.get("exclusions"), "exclusions", partial(self._step, kind="exclusion"))
+        self._each(params.get("times"), "times", lambda entry, name: self._keys(entry, "times", name))
         members = _decoded(params.get("analyses"))
         if isinstance(members, Mapping):
             for label, member in members.items():
@@ -202,8 +213,8 @@ class _Walk:
             entry.get("ranges"), f"{name}.ranges", lambda one, where: self._keys(one, "range", where, code)
         )
 
-    def _step(self, entry: Mapping[str, Any], name: str) -> None:
-        self._keys(entry, "step", name)
+    def _step(self, entry: Mapping[str, Any], name: str, kind: str = "step") -> None:
+        self._keys(entry, kind, name)
         self._timeframe(entry.get("timeframe"), f"{name}.timeframe")
         self._filters(entry.get("filters"), f"{name}.filters", 0)
 

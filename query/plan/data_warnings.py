@@ -160,8 +160,12 @@ def without_effect(analysis: str, parameters: Iterable[Parameter]) -> list[DataW
         DataWarning(
             WarningCode.PARAMETER_WITHOUT_EFFECT,
             parameter.name,
-            f"'{parameter.name}' has no effect on {analysis}: it belongs to "
-            f"{', '.join(sorted(parameter.analyses))}.",
+            f"'{parameter.name}' has no effect on {analysis}"
+            + (
+                " without an 'order'."
+                if analysis in parameter.analyses
+                else f": it belongs to {', '.join(sorted(parameter.analyses))}."
+            ),
         )
         for parameter in parameters
     ]

@@ -16,7 +16,6 @@ from query.sql.statement import Note, Statement, col, joined, name, noted, sql, 
 
 _MASK = name("$mask")
 _TIME = name("$time")
-_BYTE_BITS = 8
 ValueParts = Sequence[Sequence[KeyPart]]
 """For each further value of events the parts that occur in any branch."""
 
@@ -89,7 +88,7 @@ def events(
         sql(
             "CAST({} AS {}) AS {}",
             _MASK,
-            Statement("UTINYINT" if selections <= _BYTE_BITS else "INTEGER"),
+            _mask_type(selections),
             _MASK,
         ),
         _TIME,
@@ -105,6 +104,12 @@ def events(
             _has_actor(parts),
         ),
     )
+
+
+def _mask_type(selections: int) -> Statement:
+    """The smallest type that has a bit for each selection."""
+    widths = ((8, "UTINYINT"), (31, "INTEGER"))
+    return Statement(next((text for bits, text in widths if selections <= bits), "BIGINT"))
 
 
 def _has_actor(parts: Sequence[KeyPart]) -> Statement:

@@ -187,10 +187,15 @@ def analysis_type(query: SavedQuery) -> str:
     return str(json.loads(query.query)["analysis_type"])
 
 
+_NAMING_ACTORS = ("dropped", "actor")
+"""The parts of a funnel's answer that name actors, in addition to ``actors``."""
+
+
 def funnel_for_viewer(result: Json) -> Json:
     """A funnel's result as an embed token sees it: no actors, and of each step what labels it."""
     steps = [{name: step[name] for name in _SHOWN_STEP if name in step} for step in result["steps"]]
-    return {**result, "steps": steps, "actors": None}
+    shown = {name: value for name, value in result.items() if name not in _NAMING_ACTORS}
+    return {**shown, "steps": steps, "actors": None}
 
 
 def is_funnel(analysis: str) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from query.errors import InvalidQuery, MissingField, QueryLimitExceeded
+from query.language.analyses.behaviour_nodes import FunnelOrder
 from query.language.filters import CheckRegex, parse_filters
 from query.language.normal_form import normalised
 from query.language.parameter_table import EXTRACTION, FUNNEL
@@ -103,7 +104,8 @@ def changed(query: SavedQuery, changes: Changes) -> SavedQuery:
     """The saved query with these changes, computed when it is asked for. Raises InvalidQuery."""
     definition = json.loads(query.query)
     analysis = definition["analysis_type"]
-    if "interval" in changes.params and analysis in (FUNNEL, EXTRACTION):
+    unordered = analysis == FUNNEL and definition.get("order") in (None, FunnelOrder.ANY)
+    if "interval" in changes.params and (unordered or analysis == EXTRACTION):
         raise InvalidParameter(f"'interval' has no place here: the saved query is of the kind {analysis}.")
     given = {name: value for name, value in changes.params.items() if name != "filters"}
     added = list(changes.params.get("filters") or [])
@@ -111,11 +113,15 @@ def changed(query: SavedQuery, changes: Changes) -> SavedQuery:
     if analysis == FUNNEL:
         span = {name: given[name] for name in _OF_SPAN if name in given}
         made["steps"] = [_changed_step(step, definition["filters"], span, added) for step in made["steps"]]
+        if "exclusions" in made:
+            made["exclusions"] = [
+                _changed_step({"filters": [], **one}, None, span, added) for one in made["exclusions"]
+            ]
     text = json.dumps(normalised(made), separators=(",", ":"))
     return replace(query, query=text, refresh_rate=0)
 
 
-def _changed_step(step: Json, of_funnel: Sequence[Any], span: Json, added: Sequence[Any]) -> Json:
+def _changed_step(step: Json, of_funnel: Sequence[Any] | None, span: Json, added: Sequence[Any]) -> Json:
     """A step with the changes; one without filters of its own has those of the funnel."""
     own = step["filters"] or of_funnel or []
     return {**step, **span, "filters": [*own, *added]}

@@ -89,6 +89,7 @@ ROWS = {
     "groups_max": "groups, counted once",
     "cells_max": "groups that occur in an interval",
     "funnel_actors_max": "actors of a funnel",
+    "funnel_intervals_max": "intervals of a funnel with an `order`",
     "extraction_events_max": "events of an extraction",
     "extraction_scan_max": "events that an extraction without `latest` looks at",
     "latest_max": "`latest`",

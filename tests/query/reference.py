@@ -11,8 +11,7 @@ from fractions import Fraction
 from itertools import pairwise, product
 from typing import Any
 
-from query.behaviour.ordered_funnel import OrderRules, StepRule
-from query.language.analyses.behaviour_nodes import EqualTimes, FunnelOrder, FunnelQuery
+from query.language.analyses.behaviour_nodes import FunnelQuery
 from query.language.analyses.retention_nodes import RetentionQuery
 from query.language.nodes import (
     Analysis,
@@ -28,7 +27,6 @@ from query.language.nodes import (
     Span,
 )
 from storage.instants import format_instant, parse_instant
-from tests.query.behaviour.funnel_reference import counted
 from tests.query.behaviour.retention_reference import Done, retained
 from tests.query.support_source import Event
 
@@ -316,8 +314,6 @@ def results(query: MetricQuery, events: list[Event]) -> Any:
 
 def funnel(query: FunnelQuery, collections: dict[str, list[Event]]) -> tuple[list[int], list[Any]]:
     """(result, the sorted actors of each step)"""
-    if query.order is not FunnelOrder.ANY:
-        return _ordered_funnel(query, collections)
     survivors: dict[Any, Any] | None = None
     counts, actors = [], []
     for step in query.steps:
@@ -337,27 +333,6 @@ def funnel(query: FunnelQuery, collections: dict[str, list[Event]]) -> tuple[lis
         actors.append([here[key] for key in sorted(here)])
         survivors = survivors if step.optional else here
     return counts, actors
-
-
-def _ordered_funnel(query: FunnelQuery, collections: dict[str, list[Event]]) -> tuple[list[int], list[Any]]:
-    scans: dict[tuple[str, str], list[int]] = {}
-    for position, step in enumerate(query.steps):
-        scans.setdefault((step.collection, step.actor), []).append(position)
-    values: dict[Any, Any] = {}
-    events = []
-    for (collection, actor), positions in scans.items():
-        for event in collections.get(collection, []):
-            steps = [(position, query.steps[position]) for position in positions]
-            done = sum(1 << at for at, step in steps if select([event], step.span, step.filters))
-            for value in values_of(event, actor):
-                if value is not None and done:
-                    key = order_at(actor, value)
-                    values.setdefault(key, value)
-                    events.append((key, time_of(event), done))
-    rules = [StepRule(step.optional, step.inverted) for step in query.steps]
-    order = OrderRules(query.window, query.order is FunnelOrder.STRICT, query.equal_times is EqualTimes.APART)
-    found = counted(events, rules, order)
-    return [len(keys) for keys in found], [[values[key] for key in sorted(keys)] for keys in found]
 
 
 def retention(query: RetentionQuery, collections: dict[str, list[Event]]) -> dict[Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from query.language.analyses.behaviour_nodes import EqualTimes, FunnelOrder, FunnelQuery, Step
+from query.language.analyses.behaviour_nodes import FunnelQuery, Step
 from query.language.analyses.retention_nodes import Cohort, CohortSpan, PeriodRange, RetentionQuery, ReturnOn
 from query.language.analyses.sequence_nodes import (
     Attribution,
@@ -215,6 +215,7 @@ def metric_queries(draw: st.DrawFn) -> MetricQuery:
 
 @st.composite
 def funnels(draw: st.DrawFn) -> FunnelQuery:
+    """Funnels without an order."""
     steps = []
     for position in range(draw(st.integers(1, 5))):
         steps.append(
@@ -229,11 +230,7 @@ def funnels(draw: st.DrawFn) -> FunnelQuery:
                 echo={"event_collection": "c", "position": position},
             )
         )
-    order = draw(st.sampled_from(FunnelOrder))
-    if order is FunnelOrder.ANY:
-        return FunnelQuery(tuple(steps))
-    window = draw(st.none() | st.integers(0, 6).map(lambda hours: hours * HOUR_US))
-    return FunnelQuery(tuple(steps), order, window, draw(st.sampled_from(EqualTimes)))
+    return FunnelQuery(tuple(steps))
 
 
 @st.composite

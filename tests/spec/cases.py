@@ -97,7 +97,7 @@ def renamed(params: Mapping[str, Json], suffix: str) -> dict[str, Json]:
 def _renamed(name: str, value: Json, suffix: str) -> Json:
     if name == "event_collection" and isinstance(value, str) and value:
         return value + suffix
-    if name in ("steps", "events") and isinstance(value, list):
+    if name in ("steps", "events", "exclusions") and isinstance(value, list):
         return [renamed(step, suffix) if isinstance(step, dict) else step for step in value]
     if name == "series" and isinstance(value, dict):
         return {label: renamed(one, suffix) if isinstance(one, dict) else one for label, one in value.items()}

@@ -15,6 +15,7 @@ import {
   type Followed,
   type FunnelAnswer,
   type InSessions,
+  type FunnelCounts,
   type Multi,
   type MultiResult,
   type Percentile,
@@ -195,13 +196,14 @@ export class Acumen {
     const answer = await this.query<SeriesResult<P>>("series", { ...parameters }, options);
     return { ...answer, compare: answer.body.compare };
   }
-  async funnel(
+  async funnel<const P extends Followed = {}>(
     steps: readonly Step[],
-    parameters: Followed = {},
+    parameters: P = {} as P,
     options?: CallOptions,
-  ): Promise<FunnelAnswer> {
-    const answer = await this.query<number[]>("funnel", { ...parameters, steps }, options);
-    return { ...answer, steps: answer.body.steps, actors: answer.body.actors };
+  ): Promise<FunnelAnswer<FunnelCounts<P>>> {
+    const answer = await this.query<FunnelCounts<P>>("funnel", { ...parameters, steps }, options);
+    const { steps: asked, actors, dropped, times, actor } = answer.body;
+    return { ...answer, steps: asked, actors, dropped, times, actor };
   }
   /** Sessions of the events of a collection, or of several. */
   sessions<const P extends InSessions>(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -19,11 +19,11 @@ from query.plan.keys import KeyPart
 from query.sql import behaviour as sql
 from query.sql.statement import Statement
 
-_EVENT_BYTES = 24
-"""Bytes that an event takes while the events are put in order: its cells once more, and a key to sort by."""
+_EVENT_BYTES = 40
+"""Bytes that an event takes while the events are put in order: its cells once more, and keys to sort by."""
 _VALUE_BYTES = 12
 """Bytes that each further value of an event takes: its code, and its part of the event's mark."""
-_BLOCK_EVENT_BYTES = 200
+_BLOCK_EVENT_BYTES = 400
 """Bytes that each event of a block takes while it is followed."""
 
 
@@ -86,3 +86,15 @@ def read_events(plan: SelectionPlan, runner: Runner) -> ReadEvents | None:
     runner.reservation.reserve(_BLOCK_EVENT_BYTES * min(BLOCK, len(times)) + np.dtype(bool).itemsize * count)
     events = ActorEvents(numbers, times, masks, count, None if marks is None else marks.numbers)
     return ReadEvents(events, parts, values, further, marks)
+
+
+def holding(read: ReadEvents, held: Values) -> tuple[ReadEvents, Integers]:
+    """The events as those of one subject for each actor and value, and each subject's actor.
+
+    Events without a value are left out.
+    """
+    rows = np.flatnonzero(held.codes != held.size - 1)
+    events = read.events.at(rows)
+    pairs = events.actors.astype(np.int64) * held.size + held.codes[rows]
+    subjects, numbers = np.unique(pairs, return_inverse=True)
+    return replace(read, events=replace(events, actors=numbers, count=len(subjects))), subjects // held.size

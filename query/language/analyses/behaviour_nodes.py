@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from query.language.nodes import BehaviourQuery, Selection
+from query.language.nodes import BehaviourQuery, Buckets, Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,10 @@ class Step(Selection):
     inverted: bool = False
     optional: bool = False
     with_actors: bool = False
+    with_dropped: bool = False
+    least_gap: int = 0
+    """µs after the required step before."""
+    most_gap: int | None = None
     echo: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
 
 
@@ -39,14 +43,68 @@ class EqualTimes(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Exclusion(Selection):
+    """Events of which none may lie between two steps: positions of steps, from the first on."""
+
+    after: int = 0
+    before: int = 1
+
+
+class Counting(StrEnum):
+    """What a step counts."""
+
+    ACTORS = "actors"
+    SESSIONS = "sessions"
+    CONVERSIONS = "conversions"
+    """The greatest number of chains of events up to the step of which no two overlap."""
+
+
+class FunnelAttribution(StrEnum):
+    """The step of an actor's attempt whose event says the group, where it is not the number of a step."""
+
+    FIRST = "first"
+    LAST = "last"
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """Times between the steps: which percentiles, and the edges of the histogram in µs."""
+
+    percentiles: tuple[float, ...]
+    edges: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FunnelQuery(BehaviourQuery):
-    """``window``: µs from the first step's event to the last one's; None: no limit."""
+    """``window``: µs from the first step's event to the last one's; None: no limit.
+
+    Everything from ``exclusions`` on needs an order.
+    """
 
     steps: tuple[Step, ...]
     order: FunnelOrder = FunnelOrder.ANY
     window: int | None = None
     equal_times: EqualTimes = EqualTimes.IN_ORDER
+    exclusions: tuple[Exclusion, ...] = ()
+    hold: str | None = None
+    """The property that has one value in all steps."""
+    group: str | None = None
+    attribution: FunnelAttribution | int = FunnelAttribution.FIRST
+    """An integer is the position of a step."""
+    buckets: Buckets | None = None
+    """Of the time of the first step."""
+    counting: Counting = Counting.ACTORS
+    session_gap: int | None = None
+    """µs without an event of the funnel, after which another session begins."""
+    durations: Durations | None = None
+    explained: Any = None
+    """The actor whose events are explained; None for none."""
 
     @property
     def selections(self) -> tuple[Selection, ...]:
-        return self.steps
+        return (*self.steps, *self.exclusions)
+
+    @property
+    def values(self) -> tuple[tuple[str, str], ...]:
+        named = ((self.group, "group_by"), (self.hold, "hold"))
+        return tuple((path, name) for path, name in named if path is not None)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.language import timeframe
-from query.language.analyses.behaviour_nodes import EqualTimes, FunnelOrder, FunnelQuery, Step
-from query.language.analyses.parsing import Parsing, choice, length
+from query.language.analyses.behaviour_nodes import (
+    FunnelQuery,
+    Step,
+)
+from query.language.analyses.ordered_funnel import ordered
+from query.language.analyses.parsing import Parsing, length
 from query.language.fields import flag, is_deeper, missing, structured, wrong
 from query.language.preferences import week_start
 
@@ -26,27 +29,15 @@ def parse_funnel(parsing: Parsing) -> FunnelQuery:
     if len(steps) > parsing.limits.steps_max:
         raise QueryLimitExceeded(f"A funnel may have at most {parsing.limits.steps_max} steps.")
     parsed = tuple(_step(parsing, step, f"steps[{index}].") for index, step in enumerate(steps))
+    first = parsed[0]
     for name in ("inverted", "optional"):
-        if getattr(parsed[0], name):
+        if getattr(first, name):
             raise InvalidQuery(f"The first step of a funnel cannot be {name}.")
-    return _ordered(parsing, FunnelQuery(parsed))
-
-
-def _ordered(parsing: Parsing, funnel: FunnelQuery) -> FunnelQuery:
-    """The funnel with the order of its steps."""
-    params = parsing.params
-    order = choice(FunnelOrder, "order", params.get("order")) or FunnelOrder.ANY
-    if order is FunnelOrder.ANY:
-        for name in ("window", "equal_times"):
-            if params.get(name):
-                raise InvalidQuery(
-                    f"'{name}' needs an 'order': without one, the steps of a funnel may come at any time. "
-                    "Send order: 'ordered' as well."
-                )
-        return funnel
-    equal_times = choice(EqualTimes, "equal_times", params.get("equal_times")) or EqualTimes.IN_ORDER
-    window = length("window", params.get("window"))
-    return replace(funnel, order=order, window=window, equal_times=equal_times)
+    if first.least_gap or first.most_gap is not None or first.with_dropped:
+        raise InvalidQuery(
+            "The first step of a funnel has none before it: no gap, and none that dropped out."
+        )
+    return ordered(parsing, FunnelQuery(parsed))
 
 
 def _step(parsing: Parsing, step: Any, where: str) -> Step:
@@ -61,9 +52,12 @@ def _step(parsing: Parsing, step: Any, where: str) -> Step:
     filters = structured("filters", parsing.own_or_root(step, "filters"))
     if is_deeper([filters, frame], ECHO_DEPTH_MAX):
         raise QueryLimitExceeded(f"'{where[:-1]}' is nested more than {ECHO_DEPTH_MAX} levels deep.")
-    inverted, optional, with_actors = (
-        flag(step, name, False, where) for name in ("inverted", "optional", "with_actors")
+    inverted, optional, with_actors, with_dropped = (
+        flag(step, name, False, where) for name in ("inverted", "optional", "with_actors", "with_dropped")
     )
+    gaps = {name: length(f"{where}{name}", step.get(name)) for name in ("min_gap", "max_gap")}
+    if inverted and any(gap is not None for gap in gaps.values()):
+        raise InvalidQuery(f"'{where[:-1]}' is inverted, and so cannot have a 'min_gap' or 'max_gap'.")
     return Step(
         collection=collection,
         actor=actor,
@@ -73,6 +67,9 @@ def _step(parsing: Parsing, step: Any, where: str) -> Step:
         inverted=inverted,
         optional=optional,
         with_actors=with_actors,
+        with_dropped=with_dropped,
+        least_gap=gaps["min_gap"] or 0,
+        most_gap=gaps["max_gap"],
         echo={
             "with_actors": with_actors,
             "actor_property": own or actor,
@@ -83,5 +80,7 @@ def _step(parsing: Parsing, step: Any, where: str) -> Step:
             "optional": optional,
             "inverted": inverted,
             **({"week_start": week.value} if step.get("week_start") else {}),
+            **({"with_dropped": True} if with_dropped else {}),
+            **{name: step[name] for name, gap in gaps.items() if gap is not None},
         },
     )

@@ -177,7 +177,17 @@ def _variants(analysis: str) -> tuple[Json, ...]:
     if analysis == EXTRACTION:
         return ({"include_metadata": True}, {"delivery": "link", "content_encoding": "gzip"})
     if analysis == FUNNEL:
-        return ({"include_metadata": True},)
+        in_order = {"order": "ordered", "window": "7_days"}
+        return (
+            {"include_metadata": True},
+            {**in_order, "times": True, "group_by": "user.plan", "attribution": "last"},
+            {**in_order, "interval": "weekly", "counting": "conversions"},
+            {
+                **in_order,
+                "explain_actor": "ann",
+                "exclusions": [{"event_collection": "refunds", "actor_property": "user.id"}],
+            },
+        )
     if analysis == SESSIONS:
         return (
             {"interval": "daily", "timezone": "Europe/Warsaw", "cut": "daily", "gap": "1_hours"},
@@ -214,16 +224,7 @@ def answer_of(analysis: str) -> Json:
         )
         return {"anyOf": [{**events, "title": "Events"}, {**job, "title": "A file that is being made"}]}
     if analysis == FUNNEL:
-        counts = {"type": "array", "items": {"type": "integer", "minimum": 0}}
-        return _answer(
-            {**counts, "description": "The actors left after each step."},
-            {
-                "steps": {**listing({"type": "object"}), "description": "The steps as they were asked."},
-                "actors": {
-                    "description": "For each step its actors, if the step asked for them; otherwise null."
-                },
-            },
-        )
+        return _funnel_answer()
     if analysis == RETENTION:
         return _retention()
     labelled = analysis in (MULTI_ANALYSIS, SERIES, SESSIONS)
@@ -236,6 +237,34 @@ def answer_of(analysis: str) -> Json:
             "interval stand beside its `value`.",
         }
     return answer
+
+
+def _funnel_answer() -> Json:
+    counts = listing({"type": "integer", "minimum": 0})
+    by_step = {"type": "array", "items": {"type": ["array", "null"]}}
+    result = _metric_result(counts, labelled=False)
+    return _answer(
+        {
+            **result,
+            "description": "What each step counts; with `group_by` and `interval` as of any analysis.",
+        },
+        {
+            "steps": {**listing({"type": "object"}), "description": "The steps as they were asked."},
+            "actors": {
+                **by_step,
+                "description": "For each step its actors, if it asked for them, else null.",
+            },
+            "dropped": {
+                **by_step,
+                "description": "For each step the actors of the step before that did not do it.",
+            },
+            "times": {"type": "object", "description": "With `times`: of each step and in all, in seconds."},
+            "actor": {
+                "type": "object",
+                "description": "With `explain_actor`: its events, and what stopped it.",
+            },
+        },
+    )
 
 
 def _answer(result: Json, more: Json) -> Json:

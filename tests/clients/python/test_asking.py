@@ -254,6 +254,43 @@ def test_cohorts_of_a_retention(asker: Acumen) -> None:
     assert brackets["period"].to_list() == ["0-0", "1-3", "0-0", "1-3", "0-0"]
 
 
+def test_steps_of_a_funnel_in_order_by_interval_and_group(asker: Acumen) -> None:
+    query = Query.funnel(
+        Step("purchases", "user.id"), Step("purchases", "user.id").where(P("price") > 10).with_dropped()
+    )
+    ordered = query.between(*JANUARY, tz="Europe/Berlin").ordered()
+    whole = asker.ask(ordered.times().explain_actor("bob"))
+    assert [(step.value, step.dropped) for step in whole] == [(3, None), (1, ["bob", "cid"])]
+    assert whole.steps[1].times is not None
+    assert whole.steps[1].times["median"] == 82_800
+    assert whole.times is not None
+    assert whole.times["total"]["count"] == 1
+    assert whole.actor is not None
+    assert whole.actor["stopped"]["reason"] == "before"
+    grouped = asker.ask(ordered.by("country"))
+    assert [(step.groups, step.number, step.value) for step in grouped] == [
+        ({"country": "DE"}, 1, 1),
+        ({"country": "DE"}, 2, 1),
+        ({"country": "PL"}, 1, 1),
+        ({"country": "PL"}, 2, 0),
+        ({"country": None}, 1, 1),
+        ({"country": None}, 2, 0),
+    ]
+    daily = asker.ask(ordered.every("daily").times())
+    assert [(step.start, step.value) for step in daily if step.number == 1] == [
+        (datetime(2026, 1, 1, tzinfo=UTC), 2),
+        (datetime(2026, 1, 2, tzinfo=UTC), 2),
+    ]
+    both = asker.ask(ordered.every("daily").by("country"))
+    assert len(both) == 2 * 3 * 2
+    assert [column.name for column in both.columns()][:4] == [
+        "timeframe.start",
+        "timeframe.end",
+        "country",
+        "step",
+    ]
+
+
 def test_events_have_instants_in_the_questions_zone(asker: Acumen) -> None:
     events = asker.extraction("purchases", timezone="Europe/Berlin").rows
     by_price = {event.get("price"): event for event in events}

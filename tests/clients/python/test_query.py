@@ -167,6 +167,39 @@ def test_retention() -> None:
     }
 
 
+def test_a_funnel_in_order_with_all_that_it_may_say() -> None:
+    much = (
+        Query.funnel(Step("visits"), Step("orders").gap(least="1_minutes", most="2_days").with_dropped())
+        .ordered()
+        .excluding(Step("refunds").where(P("n") > 1), after_step=1)
+        .hold(P("shop"))
+        .by("country", attribution=2)
+        .every("weekly")
+        .counting("sessions", "1_hours")
+        .times(percentiles=[50], histogram=[0, 60])
+        .explain_actor("ann")
+    )
+    assert much.to_json() == {
+        "steps": [
+            {"event_collection": "visits"},
+            {"event_collection": "orders", "min_gap": "1_minutes", "max_gap": "2_days", "with_dropped": True},
+        ],
+        "order": "ordered",
+        "exclusions": [
+            {"event_collection": "refunds", "after_step": 1,
+             "filters": [{"property_name": "n", "operator": "gt", "property_value": 1}]},
+        ],
+        "hold": "shop",
+        "group_by": "country",
+        "attribution": 2,
+        "interval": "weekly",
+        "counting": "sessions",
+        "session_gap": "1_hours",
+        "times": {"percentiles": [50], "histogram": [0, 60]},
+        "explain_actor": "ann",
+    }  # fmt: skip
+
+
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 3, 29, 12, 0)
 

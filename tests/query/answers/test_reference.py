@@ -34,6 +34,8 @@ from query.limits import Limits
 from storage.instants import format_instant
 from storage.source import NOWHERE
 from tests.query import reference, strategies
+from tests.query.behaviour.whole_funnel_reference import OrderedFunnel
+from tests.query.journeys import journeys, ordered_funnels
 from tests.query.support_source import Event, read, source_of
 from tests.support.scale import examples
 
@@ -196,6 +198,18 @@ def test_funnels_intersect_sets_of_actors_whatever_the_order_of_events(
         assert close(body["actors"], wanted)
     else:
         assert "actors" not in body
+
+
+@checked(1_000)
+@given(collections=journeys(), query=ordered_funnels(), seed=st.integers(0, 2**32))
+def test_ordered_funnels_follow_the_events_of_each_actor(
+    engine: Engine, data_folder: Path, collections: dict[str, list[Event]], query: FunnelQuery, seed: int
+) -> None:
+    body = ask(query, collections, engine, data_folder, seed)
+
+    assert body.pop("steps") == [step.echo for step in query.steps]
+    expected = OrderedFunnel(query, collections).body()
+    assert close(dict(sorted(body.items())), dict(sorted(expected.items())))
 
 
 @checked(300)

@@ -3,73 +3,133 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from query.behaviour.ordered_funnel import OrderRules, StepRule
 
-Event = tuple[Any, int, int]
-"""Actor, time in µs, and the steps it counts for as bits."""
+Event = tuple[Any, ...]
+"""Actor, time in µs, and the steps it counts for as bits, with more bits for what is excluded; then, where
+events have a group, the position of its value."""
 
 
-def counted(events: Sequence[Event], steps: Sequence[StepRule], rules: OrderRules) -> list[list[Any]]:
-    """The actors of each step."""
-    by_actor: dict[Any, list[Event]] = {}
+@dataclass(frozen=True)
+class Found:
+    """Of one actor: which steps count it, its attempt as indexes into its events, and conversions by step."""
+
+    did: list[bool]
+    attempt: list[int | None]
+    conversions: list[int]
+    events: list[Event]
+
+
+def by_actor(events: Sequence[Event], steps: Sequence[StepRule], rules: OrderRules) -> dict[Any, Found]:
+    own_events: dict[Any, list[Event]] = {}
     for event in events:
-        by_actor.setdefault(event[0], []).append(event)
-    found: list[list[Any]] = [[] for _ in steps]
-    for actor, own in sorted(by_actor.items()):
+        own_events.setdefault(event[0], []).append(event)
+    found = {}
+    for actor, own in own_events.items():
         # At one time, in the order of the first step that an event counts for; then of the others.
-        own.sort(key=lambda one: (one[1], [not one[2] >> bit & 1 for bit in range(len(steps))]))
-        for number, did in enumerate(_did(own, steps, rules)):
-            if did:
-                found[number].append(actor)
+        own.sort(key=_order)
+        found[actor] = _Actor(own, steps, rules).found()
     return found
 
 
-def _did(own: Sequence[Event], steps: Sequence[StepRule], rules: OrderRules) -> list[bool]:
-    """Whether one actor is counted by each step."""
-    # Each end of a chain: the index of its last event, and the latest of its possible first events.
-    ends = {index: index for index, one in enumerate(own) if one[2] & 1}
-    left, barred = dict(ends), []
-    did = [bool(ends)]
-    for number, step in enumerate(steps[1:], 1):
-        hits = [index for index, one in enumerate(own) if one[2] >> number & 1]
-        if step.inverted:
-            alone = {
-                end: begun
-                for end, begun in left.items()
-                if not any(_after(own, end, hit, rules) and _in_time(own, begun, hit, rules) for hit in hits)
-            }
-            did.append(bool(alone))
+def _order(event: Event) -> Any:
+    return event[1], [not event[2] >> bit & 1 for bit in range(64)], event[3:]
+
+
+@dataclass
+class _Actor:
+    own: list[Event]
+    steps: Sequence[StepRule]
+    rules: OrderRules
+
+    def found(self) -> Found:
+        steps = self.steps
+        # Each end of a chain: the index of its last event, and the latest of its possible first events.
+        ends = {index: index for index in self._hits(0) if self._enters(index)}
+        left, barred = dict(ends), list[list[int]]()
+        did, conversions = [bool(ends)], [len(ends)]
+        ways: list[dict[int, int]] = [dict(ends)]
+        """Of each required step: the event before, for each event that reaches it."""
+        required = [0]
+        for number, step in enumerate(steps[1:], 1):
+            hits = self._hits(number)
+            if step.inverted:
+                alone = {
+                    end: begun
+                    for end, begun in left.items()
+                    if not any(self._after(end, hit) and self._in_time(begun, hit) for hit in hits)
+                }
+                did.append(bool(alone))
+                conversions.append(0)
+                if not step.optional:
+                    left = alone
+                    barred.append(hits)
+                continue
+            forbidden = [*barred, [at for at, one in enumerate(self.own) if one[2] & step.excluded]]
+            chosen = {hit: self._before(hit, ends, step, forbidden) for hit in hits}
+            reached = {hit: max(ends[end] for end in before) for hit, before in chosen.items() if before}
+            did.append(bool(reached))
+            conversions.append(_disjoint(reached))
             if not step.optional:
-                left = alone
-                barred.append(hits)
-            continue
-        reached: dict[int, int] = {}
-        for hit in hits:
-            begins = [
-                begun
-                for end, begun in ends.items()
-                if _after(own, end, hit, rules)
-                and _in_time(own, begun, hit, rules)
-                and (not rules.adjacent or end == hit - 1)
-                and not any(
-                    _after(own, end, one, rules) and _after(own, one, hit, rules)
-                    for others in barred
-                    for one in others
-                )
-            ]
-            if begins:
-                reached[hit] = max(begins)
-        did.append(bool(reached))
-        if not step.optional:
-            ends, left, barred = reached, dict(reached), []
-    return did
+                ways.append({hit: max(before) for hit, before in chosen.items() if before})
+                required.append(number)
+                ends, left, barred = reached, dict(reached), []
+        return Found(did, self._attempt(ways, required), conversions, self.own)
+
+    def _attempt(self, ways: list[dict[int, int]], required: list[int]) -> list[int | None]:
+        attempt: list[int | None] = [None] * len(self.steps)
+        furthest = max((at for at, way in enumerate(ways) if way), default=None)
+        if furthest is not None:
+            end = min(ways[furthest])
+            for at in range(furthest, -1, -1):
+                attempt[required[at]] = end
+                end = ways[at][end]
+        return attempt
+
+    def _before(
+        self, hit: int, ends: dict[int, int], step: StepRule, forbidden: list[list[int]]
+    ) -> list[int]:
+        """The events that it may follow."""
+        return [
+            end
+            for end, begun in ends.items()
+            if self._after(end, hit)
+            and self._in_time(begun, hit)
+            and self._spent(end, hit) >= step.least_gap
+            and (step.most_gap is None or self._spent(end, hit) <= step.most_gap)
+            and (not self.rules.adjacent or not any(self._is_step(at) for at in range(end + 1, hit)))
+            and not any(
+                self._after(end, one) and self._after(one, hit) for others in forbidden for one in others
+            )
+        ]
+
+    def _hits(self, step: int) -> list[int]:
+        return [index for index, one in enumerate(self.own) if one[2] >> step & 1]
+
+    def _is_step(self, index: int) -> bool:
+        return bool(self.own[index][2] & ((1 << len(self.steps)) - 1))
+
+    def _enters(self, index: int) -> bool:
+        entered = self.rules.entered
+        return entered is None or entered[0] <= self.own[index][1] < entered[1]
+
+    def _after(self, earlier: int, later: int) -> bool:
+        return self._spent(earlier, later) > 0 if self.rules.later else later > earlier
+
+    def _spent(self, earlier: int, later: int) -> int:
+        return int(self.own[later][1] - self.own[earlier][1])
+
+    def _in_time(self, begun: int, last: int) -> bool:
+        return self.rules.window is None or self._spent(begun, last) <= self.rules.window
 
 
-def _after(own: Sequence[Event], earlier: int, later: int, rules: OrderRules) -> bool:
-    return own[later][1] > own[earlier][1] if rules.later else later > earlier
-
-
-def _in_time(own: Sequence[Event], begun: int, last: int, rules: OrderRules) -> bool:
-    return rules.window is None or own[last][1] - own[begun][1] <= rules.window
+def _disjoint(reached: dict[int, int]) -> int:
+    """How many chains there are of which none begins before another has ended: those that end first."""
+    number, ended = 0, -1
+    for end, begun in sorted(reached.items()):
+        if begun > ended:
+            number, ended = number + 1, end
+    return number

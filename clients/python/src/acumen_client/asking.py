@@ -88,6 +88,18 @@ class Followed(Asked, total=False):
     window: str | None
     """With an order: the longest time from the first step to the last one, as ``"7_days"``."""
     equal_times: Literal["in_order", "apart"] | None
+    exclusions: Iterable[Mapping[str, Any]] | None
+    """Events of which none may lie between two steps."""
+    hold: str | P | None
+    """A property that has one value in all steps of an actor."""
+    group_by: GroupLike | None
+    attribution: Literal["first", "last"] | int | None
+    interval: str | None
+    counting: Literal["actors", "sessions", "conversions"] | None
+    session_gap: str | None
+    times: bool | Mapping[str, Any] | None
+    explain_actor: Any
+    """An actor whose events to list, and why it did not get further."""
 
 
 class InSessions(Arranged, total=False):

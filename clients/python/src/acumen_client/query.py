@@ -703,6 +703,45 @@ class Funnel(Query):
         given = {"order": "strict" if strict else "ordered", "window": window, "equal_times": equal_times}
         return self._with(**{name: value for name, value in given.items() if value is not None})
 
+    def excluding(self, step: Step, *, after_step: int | None = None, before_step: int | None = None) -> Self:
+        """No event of ``step`` may lie between these two steps, by default the first and the last."""
+        places = {"after_step": after_step, "before_step": before_step}
+        given = {name: place for name, place in places.items() if place is not None}
+        exclusions = [*self.parameters.get("exclusions", []), {**step.to_json(), **given}]
+        return self._with(exclusions=exclusions)
+
+    def hold(self, name: str | P) -> Self:
+        """The property has one value in all steps of an actor."""
+        return self._with(hold=_name(name))
+
+    def by(self, group: str | P, attribution: Literal["first", "last"] | int | None = None) -> Self:
+        """One row for each value of a property, as the ``attribution`` step of an actor's attempt says it."""
+        more = {} if attribution is None else {"attribution": attribution}
+        return self._with(group_by=_name(group), **more)
+
+    def every(self, interval: str) -> Self:
+        """One answer for each interval, by the time of the first step: ``every("weekly")``."""
+        return self._with(interval=interval)
+
+    def counting(
+        self, what: Literal["actors", "sessions", "conversions"], session_gap: str | None = None
+    ) -> Self:
+        """What a step counts."""
+        more = {} if session_gap is None else {"session_gap": session_gap}
+        return self._with(counting=what, **more)
+
+    def times(
+        self, percentiles: Iterable[float] | None = None, histogram: Iterable[float] | None = None
+    ) -> Self:
+        """Have the answer say how long the steps took; the edges of the histogram are in seconds."""
+        lists = {"percentiles": percentiles, "histogram": histogram}
+        given = {name: list(values) for name, values in lists.items() if values is not None}
+        return self._with(times=given or True)
+
+    def explain_actor(self, actor: Any) -> Self:
+        """Have the answer say which events of an actor counted, and why it did not get further."""
+        return self._with(explain_actor=as_json(actor))
+
 
 @dataclass(frozen=True, slots=True)
 class Retention(Divided):
@@ -755,6 +794,15 @@ class Step(Narrowed):
     def with_actors(self) -> Self:
         """Have the answer name this step's actors."""
         return self._with(with_actors=True)
+
+    def with_dropped(self) -> Self:
+        """Have the answer name the actors of the step before that did not do this one."""
+        return self._with(with_dropped=True)
+
+    def gap(self, *, least: str | None = None, most: str | None = None) -> Self:
+        """The time after the step before, as ``"10_minutes"``."""
+        given = {"min_gap": least, "max_gap": most}
+        return self._with(**{name: gap for name, gap in given.items() if gap is not None})
 
     def to_json(self) -> Json:
         named = {"event_collection": self.collection}

@@ -258,6 +258,13 @@ class FunnelStep:
     """How many actors are left after it."""
     actors: Sequence[Any] | None = None
     """Who they are, where the step asked for them."""
+    dropped: Sequence[Any] | None = None
+    """Who was counted by the step before and not by this one, where the step asked for them."""
+    times: Mapping[str, Any] | None = None
+    """How long it took, in seconds, where the question asked for it; None for the first step."""
+    groups: Mapping[str, Any] = field(default_factory=dict)
+    start: datetime | None = None
+    end: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -266,24 +273,22 @@ class FunnelResult(AnyResult):
 
     @cached_property
     def steps(self) -> Sequence[FunnelStep]:
-        """The steps in order; the same as iterating."""
-        asked: Sequence[Mapping[str, Any]] = self.body.get("steps") or self.question.get("steps") or ()
-        named = [*asked, *[{}] * (len(self.value) - len(asked))]
-        actors = self.body.get("actors") or [None] * len(self.value)
-        return tuple(
-            FunnelStep(
-                number,
-                str(step.get("event_collection", "")),
-                str(step.get("actor_property", "")),
-                value,
-                who,
-            )
-            for number, (value, step, who) in enumerate(zip(self.value, named, actors, strict=True), start=1)
-        )
+        """The steps in order, of each interval and group in turn; the same as iterating."""
+        return tuple(step for part in self._parts() for step in self._steps_of(*part))
 
     @property
     def rows(self) -> Sequence[FunnelStep]:
         return self.steps
+
+    @property
+    def times(self) -> Mapping[str, Any] | None:
+        """How long the steps took, where the question asked for it and has neither groups nor intervals."""
+        return self.body.get("times")
+
+    @property
+    def actor(self) -> Mapping[str, Any] | None:
+        """The events of the actor that the question named, and what stopped it."""
+        return self.body.get("actor")
 
     def __iter__(self) -> Iterator[FunnelStep]:
         return iter(self.steps)
@@ -293,12 +298,59 @@ class FunnelResult(AnyResult):
 
     def columns(self) -> list[frames.Column]:
         steps = self.steps
+        columns = []
+        if steps and steps[0].start is not None:
+            columns.append(frames.Column(START, [one.start for one in steps], frames.Kind.INSTANT))
+            columns.append(frames.Column(END, [one.end for one in steps], frames.Kind.INSTANT))
+        for name in steps[0].groups if steps else ():
+            columns.append(frames.column(name, [one.groups[name] for one in steps]))
         return [
+            *columns,
             frames.Column("step", [one.number for one in steps], frames.Kind.INTEGER),
             frames.Column("event_collection", [one.event_collection for one in steps], frames.Kind.TEXT),
             frames.Column("actor_property", [one.actor_property for one in steps], frames.Kind.TEXT),
             frames.Column(RESULT, [one.value for one in steps], frames.Kind.INTEGER),
         ]
+
+    def _parts(self) -> Iterator[tuple[Mapping[str, Any], str, dict[str, datetime]]]:
+        """Each object with counts, the name that they have in it, and the ends of its interval."""
+        whole = {**self.body, RESULT: self.value}
+        divided = [one for one in self.value if isinstance(one, Mapping) and "timeframe" in one]
+        if not self.value or not isinstance(self.value[0], Mapping):
+            yield whole, RESULT, {}
+            return
+        for part in divided or [whole]:
+            name = "value" if divided else RESULT
+            ends = {end: instant(text, self.zone) for end, text in part.get("timeframe", {}).items()}
+            if part[name] and isinstance(part[name][0], Mapping):
+                yield from ((row, RESULT, ends) for row in part[name])
+            else:
+                yield part, name, ends
+
+    def _steps_of(
+        self, part: Mapping[str, Any], name: str, ends: Mapping[str, datetime]
+    ) -> Iterator[FunnelStep]:
+        counts = part[name]
+        asked: Sequence[Mapping[str, Any]] = self.body.get("steps") or self.question.get("steps") or ()
+        steps = [*asked, *[{}] * (len(counts) - len(asked))]
+        nothing = [None] * len(counts)
+        # Who they are is said of the whole answer.
+        actors, dropped = (part.get(list_of) or nothing for list_of in ("actors", "dropped"))
+        times = (part.get("times") or {}).get("steps") or nothing
+        is_row = name == RESULT and "steps" not in part
+        groups = {key: one for key, one in part.items() if key not in (RESULT, "times")} if is_row else {}
+        for at, (step, value) in enumerate(zip(steps, counts, strict=True)):
+            yield FunnelStep(
+                at + 1,
+                str(step.get("event_collection", "")),
+                str(step.get("actor_property", "")),
+                value,
+                actors[at],
+                dropped[at],
+                times[at],
+                groups,
+                **ends,
+            )
 
 
 @dataclass(frozen=True, slots=True)
