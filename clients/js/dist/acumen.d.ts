@@ -4,7 +4,7 @@ import { type Properties, type Source } from "./events.js";
 import { type ExtractOptions } from "./extracting.js";
 import { type CallOptions, type Target } from "./http.js";
 import { AccessKeys, Collections, Dashboards, Datasets, Projects, SavedQueries } from "./managing.js";
-import { type Answer, type Arranged, type EventList, type Extraction, type Followed, type FunnelAnswer, type InSessions, type Multi, type MultiResult, type Percentile, type SeriesAnswer, type Several, type SessionsResult, type SqlAnswer, type SqlOptions, type Retained, type RetentionAnswer, type Step, type StoredEvent, type Targeted, type Timezone } from "./questions.js";
+import { type Answer, type Arranged, type EventList, type Extraction, type Followed, type FunnelAnswer, type InSessions, type FunnelCounts, type Multi, type MultiResult, type Percentile, type SeriesAnswer, type Several, type SessionsResult, type SqlAnswer, type SqlOptions, type Retained, type RetentionAnswer, type Step, type StoredEvent, type Targeted, type Timezone } from "./questions.js";
 import { type Outcome, type SenderOptions } from "./recording.js";
 import { Tail, type TailOptions } from "./tail.js";
 export interface AcumenOptions extends Target {
@@ -274,7 +274,7 @@ export declare class Acumen {
     })[] : import("./questions.js").Json[]>>;
     multiAnalysis<const P extends Multi>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<MultiResult<P>>>;
     series<const P extends Several>(parameters: P, options?: CallOptions): Promise<SeriesAnswer<P>>;
-    funnel(steps: readonly Step[], parameters?: Followed, options?: CallOptions): Promise<FunnelAnswer>;
+    funnel<const P extends Followed = {}>(steps: readonly Step[], parameters?: P, options?: CallOptions): Promise<FunnelAnswer<FunnelCounts<P>>>;
     /** Sessions of the events of a collection, or of several. */
     sessions<const P extends InSessions>(events: string | readonly EventList[], parameters?: P, options?: CallOptions): Promise<Answer<SessionsResult<P>>>;
     /** How many actors came back, by when they started. */

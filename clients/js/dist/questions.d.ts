@@ -106,6 +106,31 @@ export interface Followed extends Common {
     /** With an order: the longest time from the first step to the last one, as `7_days`. */
     window?: string;
     equal_times?: "in_order" | "apart";
+    /** Events of which none may lie between two steps. */
+    exclusions?: readonly Exclusion[];
+    /** A property that has one value in all steps of an actor. */
+    hold?: string;
+    group_by?: string;
+    attribution?: "first" | "last" | number;
+    interval?: string;
+    counting?: "actors" | "sessions" | "conversions";
+    session_gap?: string;
+    times?: boolean | {
+        percentiles?: readonly number[];
+        histogram?: readonly number[];
+    };
+    /** An actor whose events to list, and why it did not get further. */
+    explain_actor?: string | number | boolean;
+}
+export interface Exclusion {
+    event_collection: string;
+    actor_property?: string;
+    timeframe?: Timeframe;
+    timezone?: Timezone;
+    filters?: readonly Filter[];
+    /** The numbers of steps, from 1. */
+    after_step?: number;
+    before_step?: number;
 }
 /** The events of one collection, in a question about several. */
 export interface EventList {
@@ -176,6 +201,10 @@ export interface Step {
     inverted?: boolean;
     optional?: boolean;
     with_actors?: boolean;
+    /** With an order: the actors of the step before that did not do this one. */
+    with_dropped?: boolean;
+    min_gap?: string;
+    max_gap?: string;
 }
 /** What begins an actor's time, or shows that it is still there. */
 export interface ActorEvent {
@@ -323,10 +352,15 @@ export interface Answer<R> {
     /** All that was answered, as it came. */
     body: any;
 }
-export interface FunnelAnswer extends Answer<number[]> {
+export interface FunnelAnswer<R = number[]> extends Answer<R> {
     steps: Step[];
     /** The actors of the steps that asked for them; null for others. */
     actors: (Json[] | null)[] | undefined;
+    dropped: (Json[] | null)[] | undefined;
+    /** How long the steps took, in seconds. */
+    times: FunnelTimes | undefined;
+    /** The actor of `explain_actor`: its events, and what stopped it. */
+    actor: any;
 }
 /** The actors that started in one part of the timeframe, and how many of them came back. */
 export interface Cohort {
@@ -352,6 +386,33 @@ export interface RetentionAnswer<P> extends Answer<OfGroup<Cohort, P>[]> {
         group_by: unknown;
     } ? OfGroup<CohortSummary, P>[] : CohortSummary;
 }
+export interface Durations {
+    count: number;
+    average: number | null;
+    minimum: number | null;
+    median: number | null;
+    maximum: number | null;
+    percentiles: {
+        percentile: number;
+        value: number | null;
+    }[];
+    histogram: {
+        from: number | null;
+        to: number | null;
+        count: number;
+    }[];
+}
+export interface FunnelTimes {
+    steps: (Durations | null)[];
+    total: Durations;
+}
+/** The result of a funnel: counts, by group or interval where the question says so. */
+export type FunnelCounts<P> = Spread<P extends {
+    group_by: string;
+} ? (Names<P> & {
+    result: number[];
+    times?: FunnelTimes;
+})[] : number[], P>;
 /** An event as an extraction has it. */
 export type StoredEvent = {
     [property: string]: any;
