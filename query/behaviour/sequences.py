@@ -183,7 +183,7 @@ class _Packing:
     def rank_of(self, steps: NDArray[np.integer]) -> Integers:
         """The position of each mask in ``masks``."""
         if self.masks.max() < 1 << _COUNTED_STEPS_MAX:
-            ranks = np.zeros(int(self.masks.max()) + 1, dtype=np.int64)
+            ranks = np.zeros(int(self.masks.max()) + 1, dtype=np.uint32)
             ranks[self.masks] = np.arange(len(self.masks))
             return np.take(ranks, steps)
         order = np.argsort(self.masks)
@@ -198,7 +198,7 @@ class _Packing:
             key <<= self.mark_bits
             key |= events.marks
         key.sort()
-        for start, end in blocks_of(key >> self.bits, block):
+        for start, end in self._blocks(key, block):
             part = key[start:end]
             marks = None if events.marks is None else part & ((1 << self.mark_bits) - 1)
             shifted = part >> self.mark_bits
@@ -245,9 +245,24 @@ class _Packing:
     def _timed(self, events: ActorEvents) -> Integers:
         key = events.actors.astype(np.int64)
         key <<= self.time_bits
-        times = events.times - self.least
-        key |= times // self.unit if self.unit > 1 else times
+        # In place: another array of all events would be the greatest part of what this takes.
+        if self.unit > 1:
+            key += (events.times - self.least) // self.unit
+        else:
+            key += events.times
+            key -= self.least
         return key
+
+    def _blocks(self, key: Integers, block: int) -> Iterator[tuple[int, int]]:
+        """As ``blocks_of``, by the actor in each key."""
+        start = 0
+        while start < len(key):
+            end = min(start + block, len(key))
+            if end < len(key):
+                following = (int(key[end - 1]) >> self.bits) + 1
+                end = int(np.searchsorted(key, following << self.bits))
+            yield start, end
+            start = end
 
 
 def _parts(events: ActorEvents, bits: int) -> Iterator[tuple[int, Integers]]:

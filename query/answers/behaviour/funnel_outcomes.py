@@ -81,7 +81,8 @@ def entrants(query: FunnelQuery, read: ReadEvents) -> Entrants:
     if "hold" in values:
         read, owners = holding(read, values["hold"])
     first = read.events.doing(0)
-    return Entrants(query, replace(read, events=read.events.of_actors(first)), owners, groups)
+    # The values of all events are not needed any more, and are large.
+    return Entrants(query, replace(read, events=read.events.of_actors(first), further=()), owners, groups)
 
 
 def outcomes(entered: Entrants, span: tuple[int, int] | None, runner: Runner) -> Outcomes:

@@ -12,7 +12,7 @@ from query.answers.behaviour.actor_events import ReadEvents, read_events
 from query.answers.behaviour.actor_lists import Actor, lists_of
 from query.answers.behaviour.explained_actor import explanation_of
 from query.answers.behaviour.funnel import check_actors, echo
-from query.answers.behaviour.funnel_outcomes import Outcomes, entrants, none_entered, outcomes
+from query.answers.behaviour.funnel_outcomes import Entrants, Outcomes, entrants, none_entered, outcomes
 from query.answers.behaviour.funnel_times import times_of
 from query.answers.behaviour.selections import SelectionPlan, plan_selections
 from query.answers.behaviour.value_texts import Decoder
@@ -33,27 +33,35 @@ def ordered_funnel(query: FunnelQuery, views: Views, runner: Runner, limits: Lim
     values = tuple(Group(path) for path, _ in query.values)
     plan = plan_selections(query.selections, views, timed=True, values=values)
     limits.check_rows(plan.read)
-    read = read_events(plan, runner) if plan.can_have(0) else None
-    found, groups = _found(query, plan, read, runner, limits)
+    entered = _entered(query, plan, runner, limits)
+    found, groups = _found(query, plan, entered, runner)
     body = _arranged(query, found, groups, limits)
     body["steps"] = echo(query.steps)
-    _list_actors(query, read, found, body, runner, limits)
+    _list_actors(query, None if entered is None else entered.read, found, body, runner, limits)
     if query.explained is not None:
         body["actor"] = explanation_of(query, views, runner)
     return body, plan.scanned
 
 
+def _entered(query: FunnelQuery, plan: SelectionPlan, runner: Runner, limits: Limits) -> Entrants | None:
+    """Those who did the first step, with their events; None where there are none."""
+    read = read_events(plan, runner) if plan.can_have(0) else None
+    if read is None:
+        return None
+    entered = entrants(query, read)
+    check_actors(int(entered.events.doing(0).sum()), limits.funnel_actors_max)
+    return entered
+
+
 def _found(
-    query: FunnelQuery, plan: SelectionPlan, read: ReadEvents | None, runner: Runner, limits: Limits
+    query: FunnelQuery, plan: SelectionPlan, entered: Entrants | None, runner: Runner
 ) -> tuple[list[Outcomes], Callable[[int], Any]]:
     """The outcomes of each interval, or of the whole timeframe; and the value of each group by its code."""
     spans: Sequence[tuple[int, int] | None] = (
         [None] if query.buckets is None else list(pairwise(query.buckets.edges))
     )
-    if read is None:
+    if entered is None:
         return [none_entered(query) for _ in spans], lambda _: None
-    entered = entrants(query, read)
-    check_actors(int(entered.events.doing(0).sum()), limits.funnel_actors_max)
     found = [outcomes(entered, span, runner) for span in spans]
     if entered.groups is None:
         return found, lambda _: None

@@ -1,0 +1,161 @@
+"""Ordered funnels against ``windowFunnel`` of embedded ClickHouse on the same live files and threads.
+
+ClickHouse is asked within its process and we over HTTP, so that 2 ms are left out of ours. The memory is the
+greatest of each whole process while it answers the same question.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+import venv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench import accounting
+from bench.queries import ALLOWANCE_SECONDS, Duck
+from bench.report import Report, Wrong
+from bench.serving import Acumen
+from bench.store import Loaded
+from service.settings import load as load_settings
+
+ROUNDS = 7
+LIMIT = 1.5
+CHDB = "chdb==4.4.0"
+PEER = Path(__file__).parent / "chdb_peer.py"
+ENVIRONMENT = Path(__file__).parent / ".chdb"
+WINDOW_DAYS = 7
+_MIB = 1 << 20
+_SAMPLE_SECONDS = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A funnel: its steps as values of ``page.section``."""
+
+    name: str
+    steps: tuple[str, ...]
+
+
+CASES = (
+    Case("funnel in order, 3 steps", ("product", "cart", "checkout")),
+    Case("funnel in order, 5 steps", ("home", "search", "product", "cart", "checkout")),
+)
+
+
+def run(report: Report, loaded: Loaded) -> None:
+    server = loaded.server
+    report.title(f"Behaviour, {loaded.events:,} events in {len(server.files())} files")
+    for case in CASES:
+        # A process of its own each time, so that its peak is that of this question.
+        with _chdb(report) as peer:
+            _measure(report, case, server, peer)
+
+
+def _measure(report: Report, case: Case, server: Acumen, peer: subprocess.Popen[str]) -> None:
+    params = {
+        "order": "ordered",
+        "window": f"{WINDOW_DAYS}_days",
+        "actor_property": "user.id",
+        "steps": [
+            {
+                "event_collection": "purchases",
+                "filters": [{"property_name": "page.section", "operator": "eq", "property_value": step}],
+            }
+            for step in case.steps
+        ],
+    }
+    query = _window_funnel(case.steps, Duck(server).paths)
+    connection = server.connect()
+    ours, theirs, peaks = [], [], [0]
+    pid = max(server.processes().items(), key=lambda one: "worker" in one[0])[1]
+    for round_number in range(ROUNDS + 1):
+        report.progress(f"{case.name}, round {round_number}")
+        with _watching(pid, peaks):
+            started = time.perf_counter()
+            result = server.ask("funnel", connection, **params)
+            spent = time.perf_counter() - started
+        answer = _asked(peer, query)
+        levels = {int(level): int(count) for level, count in answer["rows"]}
+        counted = [sum(n for level, n in levels.items() if level > at) for at in range(len(case.steps))]
+        report.equal(case.name, result, counted)
+        # The first round opens files.
+        if round_number:
+            ours.append(spent)
+            theirs.append(answer["seconds"])
+    connection.close()
+    mine, other = median(ours) - ALLOWANCE_SECONDS, median(theirs)
+    report.figure(
+        case.name, mine / other, f"{mine * 1e3:.0f} against {other * 1e3:.0f} ms of chdb", limit=LIMIT
+    )
+    detail = f"{peaks[0] / _MIB:.0f} against {answer['peak'] / _MIB:.0f} MiB of chdb"
+    report.figure(f"memory, {case.name}", peaks[0] / answer["peak"], detail, limit=1.0)
+
+
+def _window_funnel(steps: Sequence[str], paths: Sequence[str]) -> str:
+    """The users by the furthest step that they got to."""
+    matched = ", ".join(f"`page.section` = '{step}'" for step in steps)
+    listed = ", ".join(f"'{step}'" for step in steps)
+    folder = os.path.commonpath(paths)
+    names = ",".join(os.path.relpath(path, folder) for path in paths)
+    files = f"{folder}/{{{names}}}" if len(paths) > 1 else paths[0]
+    window = WINDOW_DAYS * 86_400_000_000
+    return (
+        f"SELECT level, count() FROM (SELECT `user.id`, windowFunnel({window})("
+        f"toUInt64(toUnixTimestamp64Micro(`keen.timestamp`)), {matched}) AS level "
+        f"FROM file('{files}', Parquet) WHERE `page.section` IN ({listed}) AND `user.id` IS NOT NULL "
+        f"GROUP BY `user.id`) GROUP BY level SETTINGS max_threads = {load_settings().worker_threads}"
+    )
+
+
+@contextmanager
+def _watching(pid: int, peaks: list[int]) -> Iterator[None]:
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(_SAMPLE_SECONDS):
+            peaks[0] = max(peaks[0], accounting.memory(pid).resident)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+
+
+@contextmanager
+def _chdb(report: Report) -> Iterator[subprocess.Popen[str]]:
+    """The peer's process; the package is installed at the first use."""
+    python = ENVIRONMENT / "bin" / "python"
+    if not python.exists():
+        report.progress(f"installing {CHDB}")
+        venv.create(ENVIRONMENT, with_pip=True)
+        done = subprocess.run([python, "-m", "pip", "install", "-q", CHDB], check=False)
+        if done.returncode:
+            raise Wrong(f"{CHDB} could not be installed for comparison.")
+    command = [str(python), str(PEER)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def _asked(peer: subprocess.Popen[str], query: str) -> dict[str, Any]:
+    assert peer.stdin is not None
+    assert peer.stdout is not None
+    peer.stdin.write(json.dumps({"query": query}) + "\n")
+    peer.stdin.flush()
+    line = peer.stdout.readline()
+    if not line:
+        raise Wrong("chdb did not answer.")
+    answer: dict[str, Any] = json.loads(line)
+    return answer
