@@ -12,15 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from query.behaviour.activity import active_periods, actor_blocks, changes, periods_of
+from query.behaviour.activity import NumberCounts, active_periods, actor_blocks, changes, periods_of
 from query.behaviour.sequences import BLOCK, ActorEvents, Flags, Integers, Sequences, in_sequence
 
 STARTS, RETURNS = 1, 2
 """Bits of an event's mask."""
 _PAIRS_MAX = 1 << 20
 """Pairs of an entry and a returning event that are looked at at once."""
-_DENSE_MAX = 1 << 21
-"""Up to so many different cells, an array has one place for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +57,8 @@ def retention(
 ) -> RetentionCounts:
     """Counts the actors of each cohort, and those who returned. ``marks``: their number."""
     count, columns = rules.cohort_count, len(rules.firsts)
-    sizes = _Tally(marks * count)
-    cells = _Tally(marks * count * columns)
+    sizes = NumberCounts(marks * count)
+    cells = NumberCounts(marks * count * columns)
     for block in _blocks(events, rules):
         check()
         entries = _entries(block, rules)
@@ -178,33 +176,3 @@ def _parts(sizes: Integers) -> Iterator[tuple[int, int]]:
         end = max(start + 1, int(np.searchsorted(until, before + _PAIRS_MAX, side="right")))
         yield start, end
         start = end
-
-
-class _Tally:
-    """Counts whole numbers below ``size``."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._dense = np.zeros(size, dtype=np.int64) if size <= _DENSE_MAX else None
-        self._keys = np.empty(0, dtype=np.int64)
-        self._counts = np.empty(0, dtype=np.int64)
-
-    def add(self, numbers: Integers) -> None:
-        if not len(numbers):
-            return
-        if self._dense is not None:
-            self._dense += np.bincount(numbers, minlength=self._size)
-            return
-        keys, counts = np.unique(numbers, return_counts=True)
-        merged, places = np.unique(np.concatenate([self._keys, keys]), return_inverse=True)
-        self._counts = np.bincount(
-            places, weights=np.concatenate([self._counts, counts]), minlength=len(merged)
-        ).astype(np.int64)
-        self._keys = merged
-
-    def result(self) -> tuple[Integers, Integers]:
-        """The numbers that occurred, ascending, and how often each did."""
-        if self._dense is None:
-            return self._keys, self._counts
-        found = np.flatnonzero(self._dense)
-        return found, self._dense[found]

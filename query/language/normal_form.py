@@ -15,10 +15,12 @@ from query.language.parameter_table import (
     BEHAVIOURS,
     EXTRACTION,
     FUNNEL,
+    LIFECYCLE,
     MULTI_ANALYSIS,
     RETENTION,
     SERIES,
     SESSIONS,
+    STICKINESS,
 )
 from query.language.parameters import analysis_meant
 from query.language.suggestions import meant
@@ -43,6 +45,7 @@ _OF_SESSIONS = (
     "attribution",
 )
 """Stored only where given."""
+_OF_EVENTS = ("event_collection", "actor_property")
 _EVENTS = ("starting_event", "returning_event")
 _OF_BEHAVIOUR = {
     RETENTION: (
@@ -54,6 +57,8 @@ _OF_BEHAVIOUR = {
         "periods",
         "returned",
     ),
+    LIFECYCLE: (*_OF_EVENTS, "interval", "first_in", "limit", "zero_fill"),
+    STICKINESS: (*_OF_EVENTS, "interval", "histogram", "month_days"),
 }
 """Analyses of what actors do, and the parameters whose values are stored as they were given."""
 _STEP_IN_ORDER = ("min_gap", "max_gap", "with_dropped")
@@ -128,8 +133,8 @@ def _behaviour(analysis: str, query: Mapping[str, Any]) -> dict[str, Any]:
         event = structured(name, _given(query, name))
         if event:
             normal[name] = _entry(event)
-    normal |= _those_given(query, _OF_BEHAVIOUR[analysis])
-    for name in ("group_by", "brackets"):
+    normal |= _of_events(query, _OF_BEHAVIOUR[analysis])
+    for name in ("group_by", "order_by", "brackets"):
         listed = _listed(name, query)
         normal |= {} if listed is None else {name: listed}
     return normal | _where(query)

@@ -25,6 +25,8 @@ Json = dict[str, Any]
 EXTRACTION = "extraction"
 FUNNEL = "funnel"
 RETENTION = "retention"
+LIFECYCLE = "lifecycle"
+STICKINESS = "stickiness"
 MULTI_ANALYSIS = "multi_analysis"
 SERIES = "series"
 SESSIONS = "sessions"
@@ -33,13 +35,15 @@ ANALYSIS_NAMES = (
     EXTRACTION,
     FUNNEL,
     RETENTION,
+    LIFECYCLE,
+    STICKINESS,
     MULTI_ANALYSIS,
     SERIES,
     SESSIONS,
 )
 """In the order of the documentation."""
 ANALYSES = frozenset(ANALYSIS_NAMES)
-BEHAVIOURS = frozenset({FUNNEL, RETENTION, SESSIONS})
+BEHAVIOURS = frozenset({FUNNEL, RETENTION, LIFECYCLE, STICKINESS, SESSIONS})
 """The analyses of what actors do."""
 METRICS = frozenset(analysis.value for analysis in Analysis)
 """The analyses that a multi-analysis may contain."""
@@ -284,6 +288,11 @@ PERCENTILE_MEASURE = "duration_p(100|[1-9]?[0-9](?:[.][0-9]{1,2})?)"
 """A measure of sessions: this percentile of their durations."""
 DEFAULT_GAP = "30_minutes"
 _OF_RETENTION = frozenset({RETENTION})
+_OF_LIFECYCLE = frozenset({LIFECYCLE})
+_OF_STICKINESS = frozenset({STICKINESS})
+_OF_EVENTS = _OF_SESSIONS | _OF_LIFECYCLE | _OF_STICKINESS
+MONTH_DAYS = (28, 30)
+"""How many days a month may have in stickiness."""
 TABLE = (
     Parameter(
         "event_collection",
@@ -291,7 +300,7 @@ TABLE = (
         "The collection to query.",
         ANALYSES - {FUNNEL, RETENTION, SERIES},
         required=True,
-        optional_in=frozenset({SESSIONS}),
+        optional_in=_OF_EVENTS,
     ),
     Parameter(
         "target_property",
@@ -503,7 +512,7 @@ TABLE = (
         "events",
         {**listing(ref("Events")), "minItems": 1},
         "In place of `event_collection`: the events of several collections.",
-        _OF_SESSIONS,
+        _OF_EVENTS,
         Spelling.JSON,
         ours=True,
     ),
@@ -585,8 +594,8 @@ TABLE = (
         "first_in",
         {"type": "string", "enum": [first.value for first in FirstIn]},
         "Where an actor's first event is looked for: in the `timeframe`, or in the whole `history` up to its "
-        "end.",
-        _OF_RETENTION,
+        "end. If absent, in the timeframe by `retention`, in the history by `lifecycle`.",
+        _OF_RETENTION | _OF_LIFECYCLE,
         ours=True,
     ),
     Parameter(
@@ -622,6 +631,22 @@ TABLE = (
         ours=True,
     ),
     Parameter(
+        "histogram",
+        _BOOLEAN,
+        "How many actors were active in 1, 2, 3 … parts of the timeframe, in place of the ratios by day.",
+        _OF_STICKINESS,
+        default=False,
+        ours=True,
+    ),
+    Parameter(
+        "month_days",
+        {"type": "integer", "enum": list(MONTH_DAYS), "minimum": MONTH_DAYS[0], "maximum": MONTH_DAYS[-1]},
+        "How many days a month has for `mau`.",
+        _OF_STICKINESS,
+        default=MONTH_DAYS[-1],
+        ours=True,
+    ),
+    Parameter(
         "filters",
         listing(ref("Filter")),
         "Only events that pass all of these.",
@@ -647,7 +672,7 @@ TABLE = (
         _INTERVAL,
         "One answer for each `minutely`, `hourly`, `daily`, `weekly`, `monthly`, `yearly` or "
         "`every_<n>_<units>` part of the timeframe.",
-        ARRANGED | _OF_RETENTION | _OF_FUNNELS,
+        ARRANGED | _OF_RETENTION | _OF_FUNNELS | _OF_LIFECYCLE | _OF_STICKINESS,
         Spelling.EITHER,
         funnels_with_order=True,
     ),
@@ -655,7 +680,7 @@ TABLE = (
         "group_by",
         _one_or_list(_TEXT, ref("Group")),
         "One answer for each value of these properties.",
-        ARRANGED | _OF_RETENTION | _OF_FUNNELS,
+        ARRANGED | _OF_RETENTION | _OF_FUNNELS | _OF_LIFECYCLE,
         Spelling.EITHER,
         repeated=True,
         funnels_with_order=True,
@@ -664,19 +689,23 @@ TABLE = (
         "order_by",
         _one_or_list(_TEXT, ref("Order")),
         "Order of the groups: by `result` or a grouped property.",
-        ARRANGED,
+        ARRANGED | _OF_LIFECYCLE,
         Spelling.EITHER,
     ),
-    Parameter("limit", _COUNT, "The first groups only; needs `order_by`.", ARRANGED),
+    Parameter("limit", _COUNT, "The first groups only; needs `order_by`.", ARRANGED | _OF_LIFECYCLE),
     Parameter(
-        "zero_fill", _BOOLEAN, "Whether every group appears in every interval.", ARRANGED, default=True
+        "zero_fill",
+        _BOOLEAN,
+        "Whether every group appears in every interval.",
+        ARRANGED | _OF_LIFECYCLE,
+        default=True,
     ),
     Parameter(
         "round",
         ROUND,
         "The number of decimals that results are rounded to, halves away from zero; `none`: no rounding, "
         "whatever the project or the server prefers.",
-        ARRANGED,
+        ARRANGED | _OF_RETENTION | _OF_STICKINESS,
     ),
     Parameter(
         "week_start",

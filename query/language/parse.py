@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from query.errors import InvalidQuery, QueryLimitExceeded
+from query.language.analyses.activity import parse_lifecycle, parse_stickiness
 from query.language.analyses.funnel import parse_funnel
 from query.language.analyses.metrics import METRICS, parse_analysis, parse_metric
 from query.language.analyses.parsing import Parsing
@@ -45,10 +46,12 @@ from query.language.nodes import (
 from query.language.parameter_table import (
     EXTRACTION,
     FUNNEL,
+    LIFECYCLE,
     MULTI_ANALYSIS,
     RETENTION,
     SERIES,
     SESSIONS,
+    STICKINESS,
     value_of,
 )
 from query.language.preferences import KEEN, Preferences
@@ -60,6 +63,8 @@ RESULT = "result"
 _BEHAVIOUR: Mapping[str, Callable[[Parsing], BehaviourQuery]] = {
     FUNNEL: parse_funnel,
     RETENTION: parse_retention,
+    LIFECYCLE: parse_lifecycle,
+    STICKINESS: parse_stickiness,
     SESSIONS: parse_sessions,
 }
 """The parser of each question about behaviour."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from query.answers.behaviour.activity import plan_lifecycle
 from query.answers.behaviour.actor_events import statement_of as events_statement
 from query.answers.behaviour.funnel import plan_funnel
 from query.answers.behaviour.retention import plan_retention
 from query.answers.behaviour.selections import plan_selections
 from query.answers.behaviour.sessions import plan_sessions
 from query.answers.extraction import plan_extraction
+from query.language.analyses.activity_nodes import LifecycleQuery
 from query.language.analyses.behaviour_nodes import FunnelOrder, FunnelQuery
 from query.language.analyses.retention_nodes import RetentionQuery
 from query.language.analyses.sequence_nodes import SessionsQuery
@@ -35,6 +37,9 @@ def statement_of(
             return plan_funnel(query, views, limits.funnel_actors_max).statement
         case SessionsQuery() as query:
             scans = plan_sessions(query, views)
+            return events_statement(scans) if scans.live else None
+        case LifecycleQuery() as query:
+            scans = plan_lifecycle(query, views)
             return events_statement(scans) if scans.live else None
         case RetentionQuery() as query:
             scans = plan_retention(query, views)

@@ -6,13 +6,15 @@ import json
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import pairwise, product
 from typing import Any
 
+from query.language.analyses.activity_nodes import ActiveDaysQuery, ActivePeriodsQuery, LifecycleQuery
 from query.language.analyses.behaviour_nodes import FunnelQuery
 from query.language.analyses.retention_nodes import RetentionQuery
+from query.language.analyses.sequence_nodes import EventList
 from query.language.nodes import (
     Analysis,
     AnyOf,
@@ -27,6 +29,7 @@ from query.language.nodes import (
     Span,
 )
 from storage.instants import format_instant, parse_instant
+from tests.query.behaviour import activity_reference
 from tests.query.behaviour.retention_reference import Done, retained
 from tests.query.support_source import Event
 
@@ -364,6 +367,37 @@ def retention(query: RetentionQuery, collections: dict[str, list[Event]]) -> dic
             added = [one + other for one, other in zip(counted_before, counts, strict=True)]
             total[group, cohort] = before + size, added
     return total
+
+
+def lifecycle(query: LifecycleQuery, collections: dict[str, list[Event]]) -> dict[Any, list[list[int]]]:
+    """The groups' values → for each interval the actors of each state."""
+    by_group: dict[Any, list[Any]] = {} if query.groups else {(): []}
+    for key, event in _acted(query.events, collections):
+        for group in product(*(group_values(event, group) for group in query.groups)):
+            by_group.setdefault(tuple(said for _, said in group), []).append((key, time_of(event)))
+    return {
+        group: activity_reference.lifecycle(events, query.buckets.edges, query.before_us)
+        for group, events in by_group.items()
+    }
+
+
+def active_days(query: ActiveDaysQuery, collections: dict[str, list[Event]]) -> list[list[int]]:
+    events = [(key, time_of(event)) for key, event in _acted(query.events, collections)]
+    return activity_reference.windows(events, query.days, query.first, (1, 7, query.month_days))
+
+
+def active_periods(query: ActivePeriodsQuery, collections: dict[str, list[Event]]) -> list[int]:
+    events = [(key, time_of(event)) for key, event in _acted(query.events, collections)]
+    return activity_reference.histogram(events, query.buckets.edges)
+
+
+def _acted(events: Iterable[EventList], collections: dict[str, list[Event]]) -> Iterator[tuple[Any, Event]]:
+    """Actors and their events, once for each list that has them."""
+    for one in events:
+        for event in select(collections.get(one.collection, []), one.span, one.filters):
+            for value in values_of(event, one.actor):
+                if value is not None:
+                    yield repr(order_at(one.actor, value)), event
 
 
 def mark_of(event: Event, group: Group) -> tuple[Any, ...]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from query.language.analyses.activity import LIFECYCLE_LABELS
+from query.language.analyses.activity_nodes import ActiveDaysQuery, ActivePeriodsQuery, LifecycleQuery
 from query.language.analyses.behaviour_nodes import FunnelQuery, Step
 from query.language.analyses.retention_nodes import Cohort, CohortSpan, PeriodRange, RetentionQuery, ReturnOn
 from query.language.analyses.sequence_nodes import (
@@ -300,8 +302,7 @@ def sessions_queries(draw: st.DrawFn) -> SessionsQuery:
 
 @st.composite
 def retentions(draw: st.DrawFn) -> RetentionQuery:
-    cuts = draw(st.lists(st.integers(0, 42), min_size=2, max_size=8, unique=True).map(sorted))
-    edges = [BASE_US + cut * HOUR_US // 4 for cut in cuts]
+    edges = draw(cuts())
     span = Span(edges[0], edges[-1])
     starting, returning = (
         Selection(
@@ -340,6 +341,49 @@ def retentions(draw: st.DrawFn) -> RetentionQuery:
         draw(st.sampled_from(ReturnOn)),
         draw(st.none() | st.sampled_from(PATHS).flatmap(groups_of)),
     )
+
+
+@st.composite
+def lifecycles(draw: st.DrawFn) -> LifecycleQuery:
+    edges = draw(cuts())
+    before = draw(st.none() | st.integers(1, 12).map(lambda quarters: edges[0] - quarters * HOUR_US // 4))
+    grouped = draw(groups())
+    names = [*LIFECYCLE_LABELS, *(group.path for group in grouped)]
+    by = draw(st.sampled_from([None, *names])) if grouped else None
+    orders = () if by is None else (Order(by, draw(st.booleans())),)
+    return LifecycleQuery(
+        draw(event_lists(Span(edges[0] if before is None else None, edges[-1]))),
+        Buckets(edges),
+        draw(st.integers(0, len(edges) - 1)),
+        before,
+        grouped,
+        orders,
+        draw(st.none() | st.integers(1, 3)) if orders else None,
+        draw(st.booleans()),
+    )
+
+
+@st.composite
+def active_days(draw: st.DrawFn) -> ActiveDaysQuery:
+    """Days of any lengths."""
+    edges = draw(cuts(12))
+    first = draw(st.integers(0, len(edges) - 2))
+    span = Span(edges[0], edges[-1])
+    begun = draw(st.integers(0, len(edges) - 1 - first))
+    return ActiveDaysQuery(draw(event_lists(span)), edges, first, begun, draw(st.sampled_from([2, 9])))
+
+
+@st.composite
+def active_periods(draw: st.DrawFn) -> ActivePeriodsQuery:
+    edges = draw(cuts())
+    return ActivePeriodsQuery(draw(event_lists(Span(edges[0], edges[-1]))), Buckets(edges))
+
+
+@st.composite
+def cuts(draw: st.DrawFn, most: int = 8) -> tuple[int, ...]:
+    """Edges of intervals."""
+    drawn = draw(st.lists(st.integers(0, 42), min_size=2, max_size=most, unique=True).map(sorted))
+    return tuple(BASE_US + cut * HOUR_US // 4 for cut in drawn)
 
 
 @st.composite

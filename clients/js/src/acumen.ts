@@ -14,8 +14,11 @@ import {
   type Extraction,
   type Followed,
   type FunnelAnswer,
+  type InLifecycle,
   type InSessions,
   type FunnelCounts,
+  type InStickiness,
+  type LifecycleResult,
   type Multi,
   type MultiResult,
   type Percentile,
@@ -29,6 +32,7 @@ import {
   type Retained,
   type RetentionAnswer,
   type Step,
+  type StickinessResult,
   type StoredEvent,
   type Targeted,
   type Timezone,
@@ -54,6 +58,9 @@ const ENVIRONMENT = {
   masterKey: "ACUMEN_MASTER_KEY",
   organizationKey: "ACUMEN_ORGANIZATION_KEY",
 } as const;
+
+const namedEvents = (events: string | readonly EventList[]) =>
+  typeof events === "string" ? { event_collection: events } : { events };
 
 export class Acumen {
   readonly savedQueries: SavedQueries;
@@ -211,8 +218,7 @@ export class Acumen {
     parameters: P = {} as P,
     options?: CallOptions,
   ) {
-    const named = typeof events === "string" ? { event_collection: events } : { events };
-    return this.query<SessionsResult<P>>("sessions", { ...parameters, ...named }, options);
+    return this.query<SessionsResult<P>>("sessions", { ...parameters, ...namedEvents(events) }, options);
   }
   /** How many actors came back, by when they started. */
   async retention<const P extends Retained>(
@@ -221,6 +227,22 @@ export class Acumen {
   ): Promise<RetentionAnswer<P>> {
     const answer = await this.query<RetentionAnswer<P>["result"]>("retention", parameters, options);
     return { ...answer, summary: answer.body.summary };
+  }
+  /** How many actors are new, return, come back after a pause or stay away, interval by interval. */
+  lifecycle<const P extends InLifecycle>(
+    events: string | readonly EventList[],
+    parameters: P,
+    options?: CallOptions,
+  ) {
+    return this.query<LifecycleResult<P>>("lifecycle", { ...parameters, ...namedEvents(events) }, options);
+  }
+  /** The actors of each day, its week and its month, and their ratios; or how often they come. */
+  stickiness<const P extends InStickiness>(
+    events: string | readonly EventList[],
+    parameters: P,
+    options?: CallOptions,
+  ) {
+    return this.query<StickinessResult<P>>("stickiness", { ...parameters, ...namedEvents(events) }, options);
   }
   /** The events in one answer: 100,000 at most. */
   extraction(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from query.answers.behaviour.activity import active_days_body, active_periods_body, lifecycle_body
 from query.answers.behaviour.funnel import funnel_body, plan_funnel
 from query.answers.behaviour.ordered_funnel import ordered_funnel
 from query.answers.behaviour.retention import retention_body
 from query.answers.behaviour.sessions import sessions_body
 from query.engine.runner import Runner
+from query.language.analyses.activity_nodes import ActiveDaysQuery, ActivePeriodsQuery, LifecycleQuery
 from query.language.analyses.behaviour_nodes import FunnelOrder, FunnelQuery
 from query.language.analyses.retention_nodes import RetentionQuery
 from query.language.analyses.sequence_nodes import SessionsQuery
@@ -28,6 +30,12 @@ def behaviour_body(
             return ordered_funnel(query, views, runner, limits)
         case SessionsQuery():
             return sessions_body(query, views, runner, limits)
+        case LifecycleQuery():
+            return lifecycle_body(query, views, runner, limits)
+        case ActiveDaysQuery():
+            return active_days_body(query, views, runner, limits)
+        case ActivePeriodsQuery():
+            return active_periods_body(query, views, runner, limits)
         case RetentionQuery():
             return retention_body(query, views, runner, limits)
         case _:

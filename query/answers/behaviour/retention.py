@@ -11,6 +11,7 @@ from query.answers.behaviour.actor_events import ReadEvents, read_events
 from query.answers.behaviour.arranging import check_cells
 from query.answers.behaviour.selections import SelectionPlan, plan_selections
 from query.answers.behaviour.value_texts import Decoder, group_items
+from query.answers.values import rounded
 from query.behaviour.activity import table_bytes
 from query.behaviour.retention import RetentionCounts, RetentionRules, retention
 from query.behaviour.sequences import Integers
@@ -169,7 +170,7 @@ class _Writer:
             "timeframe": {"start": format_instant(span.start_us), "end": format_instant(span.end_us)},
             "size": size,
             "retained": numbers,
-            "rates": [_rate(count, size) for count in numbers],
+            "rates": [self._rate(count, size) for count in numbers],
             "unfinished": [at >= span.ended for at in range(span.listed)],
         }
 
@@ -199,9 +200,8 @@ class _Writer:
             **self._group(group),
             "sizes": sizes,
             "retained": retained,
-            "rates": [_rate(count, size) for count, size in zip(retained, sizes, strict=True)],
+            "rates": [self._rate(count, size) for count, size in zip(retained, sizes, strict=True)],
         }
 
-
-def _rate(count: int | None, size: int) -> float | None:
-    return None if count is None or not size else count / size
+    def _rate(self, count: int | None, size: int) -> Any:
+        return None if count is None or not size else rounded(count / size, self._query.decimals)

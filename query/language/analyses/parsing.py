@@ -108,11 +108,13 @@ class Periods:
     """Where the last part would end if the timeframe did not cut it."""
 
 
-def divided(parsing: Parsing) -> Periods:
-    """The parts into which ``interval`` divides the timeframe; both are required."""
+def divided(parsing: Parsing, default: str | None = None) -> Periods:
+    """The parts into which ``interval``, or the default one, divides the timeframe."""
     params = parsing.params
     frame, zone, interval = params.get("timeframe"), params.get("timezone"), params.get("interval")
     if interval is None or interval == "":
+        interval = default
+    if interval is None:
         raise missing("interval")
     if frame is None:
         raise missing("timeframe", because="interval")

@@ -50,7 +50,8 @@ def parse_retention(parsing: Parsing) -> RetentionQuery:
     columns = _brackets(parsing, returned)
     cohorts, columns = _spans(parsing, columns, length)
     group = group_of(parsing, FIELDS)
-    return RetentionQuery(starting, returning, cohorts, columns, cohort, length, returned, group)
+    decimals = parsing.preferences.decimals
+    return RetentionQuery(starting, returning, cohorts, columns, cohort, length, returned, group, decimals)
 
 
 def _event(parsing: Parsing, name: str) -> Selection | None:

@@ -78,6 +78,8 @@ class RetentionQuery(BehaviourQuery):
     """The length of a rolling period in µs; None: periods are those of the calendar."""
     returned: ReturnOn = ReturnOn.ON
     group: Group | None = None
+    decimals: int | None = None
+    """Of the rates; None: they are not rounded."""
 
     @property
     def selections(self) -> tuple[Selection, ...]:

@@ -8,13 +8,16 @@ from typing import Any
 
 from query.language.nodes import Analysis
 from query.language.parameter_table import (
+    BEHAVIOURS,
     EXTRACTION,
     FUNNEL,
+    LIFECYCLE,
     MULTI_ANALYSIS,
     RETENTION,
     SERIES,
     SESSIONS,
     SPAN,
+    STICKINESS,
     TARGETED,
     Parameter,
     Spelling,
@@ -38,6 +41,8 @@ _SUMMARIES = {
     "extraction": "The events themselves",
     "funnel": "How many actors took each step",
     "retention": "How many actors came back, by when they started",
+    "lifecycle": "How many actors are new, return, come back or stay away",
+    "stickiness": "How often actors come: of a day, of its week and its month",
     "multi_analysis": "Several analyses at once",
     "series": "Several questions side by side, and what is computed of them",
     "sessions": "Sessions: how many, how long, and where they begin and end",
@@ -54,6 +59,14 @@ _VALUES: dict[str, Json] = {
     },
     "multi_analysis": {"type": "object", "description": "The values by their labels."},
     "series": {"type": "object", "description": "The values by the names of series and formulas."},
+    "lifecycle": {
+        "type": "object",
+        "description": "The actors that are `new`, `returning`, `resurrected` and `dormant`.",
+    },
+    "stickiness": {
+        "type": "object",
+        "description": "`dau`, `wau`, `mau`, their ratios; with `histogram` rows of `periods` and `result`.",
+    },
     "sessions": {"type": "object", "description": "The measures by their names; durations are in seconds."},
 }
 """Schema of each analysis's value over all events of the query."""
@@ -109,6 +122,8 @@ _EXAMPLES: dict[str, Json] = {
             "revenue": {"analysis_type": "sum", "target_property": "price"},
         },
     },
+    "lifecycle": _WHERE | {"actor_property": "user.id", "interval": "daily"},
+    "stickiness": _WHERE | {"actor_property": "user.id"},
     "sessions": _WHERE | {"actor_property": "user.id", "page_property": "price"},
 }
 _FIRST: Json = {"order_by": {"property_name": "result", "direction": "DESC"}, "limit": 3}
@@ -193,6 +208,13 @@ def _variants(analysis: str) -> tuple[Json, ...]:
             {"interval": "daily", "timezone": "Europe/Warsaw", "cut": "daily", "gap": "1_hours"},
             {"group_by": "price", "attribution": "exit", "measures": ["sessions", "bounce_rate"]},
         )
+    if analysis == LIFECYCLE:
+        return (
+            {"interval": "weekly", "timezone": "Europe/Warsaw", "week_start": "monday"},
+            {"first_in": "timeframe", "group_by": "price", "order_by": "new", "limit": 2},
+        )
+    if analysis == STICKINESS:
+        return ({"month_days": 28, "round": 2}, {"histogram": True, "interval": "weekly"})
     if analysis == RETENTION:
         return (
             {"cohort": "recurring", "interval": "daily", "returned": "on_or_after", "periods": 7},
@@ -227,7 +249,7 @@ def answer_of(analysis: str) -> Json:
         return _funnel_answer()
     if analysis == RETENTION:
         return _retention()
-    labelled = analysis in (MULTI_ANALYSIS, SERIES, SESSIONS)
+    labelled = analysis in (MULTI_ANALYSIS, SERIES, *BEHAVIOURS)
     answer = _answer(_metric_result(_VALUES[analysis], labelled=labelled), {})
     if analysis == SERIES:
         answer["properties"]["compare"] = {

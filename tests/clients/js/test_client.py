@@ -82,6 +82,13 @@ def calls() -> list[list[Any]]:
             [{"event_collection": "purchases"}],
             {**timeframe, "actor_property": "user.id", "measures": ["sessions", "events"]},
         ],
+        [
+            "lifecycle",
+            "lifecycle",
+            "purchases",
+            {**timeframe, "actor_property": "user.id", "interval": "every_3_days"},
+        ],
+        ["stickiness", "stickiness", "purchases", {**timeframe, "actor_property": "user.id"}],
         ["retention", "retention", {**timeframe, "interval": "every_3_days", **RETENTION}],
         ["extraction", "extraction", "purchases", {"latest": 1, "property_names": ["user.id", "price"]}],
         ["by name", "query", "count", {"event_collection": "purchases", **timeframe}],
@@ -133,6 +140,10 @@ def test_an_answer_has_warnings_request_id_and_completeness(asked: Report) -> No
     assert len(answer["requestId"]) == 20
     assert asked["funnel"]["answer"]["actors"] is not None
     assert len(asked["extraction"]["answer"]["result"]) == 1
+    (states,) = asked["lifecycle"]["answer"]["result"]
+    assert states["value"]["new"] == max(
+        row["value"]["mau"] for row in asked["stickiness"]["answer"]["result"]
+    )
     retention = asked["retention"]["answer"]
     assert [one["sizes"][0] for one in retention["summary"]] == [one["size"] for one in retention["result"]]
 

@@ -97,6 +97,11 @@ PLAIN: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
             "interval": "daily",
         },
     ),
+    "lifecycle": (
+        ("purchases",),
+        {"actor_property": "user.id", "timeframe": JANUARY, "interval": "daily", "group_by": "country"},
+    ),
+    "stickiness": (("purchases",), {"actor_property": P("user.id"), "timeframe": JANUARY}),
     "extraction": (("purchases",), {"latest": 2, "property_names": ["price", "keen.id"]}),
 }
 BUILT = {
@@ -134,6 +139,8 @@ BUILT = {
     "retention": Query.retention("purchases", Step("purchases").where(P("price") > 5), actor=P("user.id"))
     .between(*JANUARY)
     .daily(),
+    "lifecycle": Query.lifecycle("purchases").actor("user.id").between(*JANUARY).daily().by("country"),
+    "stickiness": Query.stickiness("purchases").actor("user.id").between(*JANUARY),
     "extraction": Query.extraction("purchases").latest(2).only("price", "keen.id"),
 }
 
@@ -289,6 +296,26 @@ def test_steps_of_a_funnel_in_order_by_interval_and_group(asker: Acumen) -> None
         "country",
         "step",
     ]
+
+
+def test_rows_of_lifecycle_and_stickiness(asker: Acumen) -> None:
+    first, second = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    states = asker.ask(Query.lifecycle("purchases").actor("user.id").between(*JANUARY).daily())
+    assert [(row.start, row["new"], row["returning"], row["dormant"]) for row in states] == [
+        (first, 2, 0, 0),
+        (second, 1, 1, 1),
+    ]
+    assert states.to_polars()["resurrected"].to_list() == [0, 0]
+    active = Query.stickiness("purchases").actor("user.id").between(*JANUARY)
+    found = asker.ask(active)
+    assert [(row.start, row["dau"], row["mau"], row["dau_mau"]) for row in found] == [
+        (first, 2, 2, 1),
+        (second, 2, 3, 2 / 3),
+    ]
+    assert found.to_polars().columns[2:] == ["dau", "wau", "mau", "dau_wau", "dau_mau", "wau_mau"]
+    often = asker.ask(active.daily().histogram())
+    assert [(row["periods"], row.value) for row in often] == [(1, 2), (2, 1)]
+    assert often.to_polars().columns == ["periods", "result"]
 
 
 def test_events_have_instants_in_the_questions_zone(asker: Acumen) -> None:

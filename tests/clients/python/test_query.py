@@ -14,7 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acumen_client import Acumen, Metric, P, Query, Step
-from acumen_client.asking import Arranged, Computed, Extracted, Followed, InSessions, Retained
+from acumen_client.asking import (
+    Arranged,
+    Computed,
+    Extracted,
+    Followed,
+    InLifecycle,
+    InSessions,
+    InStickiness,
+    Retained,
+)
 from acumen_client.query import Condition, Narrowed, as_json, parameters_as_json
 from query.language.parameter_table import ANALYSIS_NAMES, taken_by
 from tests.support.scale import examples
@@ -30,6 +39,8 @@ def test_each_analysis_takes_what_the_server_takes(analysis: str) -> None:
         "extraction": Extracted,
         "funnel": Followed,
         "retention": Retained,
+        "lifecycle": InLifecycle,
+        "stickiness": InStickiness,
         "series": Computed,
         "sessions": InSessions,
     }
@@ -154,6 +165,19 @@ def test_retention() -> None:
         "timeframe": "this_6_weeks",
         "interval": "weekly",
         "group_by": ["plan"],
+    }
+    assert Query.lifecycle("visits").actor("who").monthly().first_in_timeframe().by("plan").to_json() == {
+        "event_collection": "visits",
+        "actor_property": "who",
+        "interval": "monthly",
+        "first_in": "timeframe",
+        "group_by": ["plan"],
+    }
+    assert Query.stickiness("visits", visits.to_json()).histogram().month_days(28).round(2).to_json() == {
+        "events": [{"event_collection": "visits"}, query.to_json()["returning_event"]],
+        "histogram": True,
+        "month_days": 28,
+        "round": 2,
     }
     more = query.recurring().rolling().on_or_after().periods(4).brackets((1, 3)).first_in_history()
     assert more.to_json() == {

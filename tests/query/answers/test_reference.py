@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from query import json_encoding
 from query.answers.pipeline import answer
 from query.engine.engine import Engine
+from query.language.analyses.activity import LIFECYCLE_LABELS
+from query.language.analyses.activity_nodes import ActiveDaysQuery, ActivePeriodsQuery, LifecycleQuery
 from query.language.analyses.behaviour_nodes import FunnelQuery
 from query.language.analyses.retention_nodes import RetentionQuery
 from query.language.nodes import (
@@ -261,6 +263,89 @@ def _check_summary(query: RetentionQuery, body: Any, name: str | None) -> None:
 
 
 @checked(300)
+@given(
+    events=strategies.events_lists(),
+    others=strategies.events_lists(5),
+    query=strategies.lifecycles(),
+    seed=st.integers(0, 2**32),
+)
+def test_lifecycle_finds_the_states_of_the_reference(
+    engine: Engine,
+    data_folder: Path,
+    events: list[Event],
+    others: list[Event],
+    query: LifecycleQuery,
+    seed: int,
+) -> None:
+    collections = {"c": events, "d": others}
+
+    found = ask(query, collections, engine, data_folder, seed)["result"]
+
+    expected = reference.lifecycle(query, collections)
+    names = [group.path for group in query.groups]
+    edges = query.buckets.edges
+    assert [row["timeframe"]["start"] for row in found] == [format_instant(edge) for edge in edges[:-1]]
+    for number, interval in enumerate(found):
+        states: dict[str, list[int | None]] = {}
+        states |= {json.dumps(group): [*rows[number]] for group, rows in expected.items()}
+        if number >= query.begun:
+            states = {group: [*counts[:3], None] for group, counts in states.items()}
+        rows = interval["value"] if names else [interval["value"]]
+        shown = {
+            json.dumps([row[name] for name in names]): [row[label] for label in LIFECYCLE_LABELS]
+            for row in rows
+        }
+        if query.limit is None:
+            assert len(shown) == len(rows)
+            least = {group: counts for group, counts in states.items() if any(counts)}
+            assert least.items() <= shown.items() <= states.items()
+            if query.zero_fill:
+                assert shown == states
+        else:
+            assert shown.items() <= states.items()
+        for order in query.order:
+            sizes = [row[order.by] for row in rows if row[order.by] is not None]
+            if order.by in LIFECYCLE_LABELS:
+                assert sizes == sorted(sizes, reverse=order.descending)
+
+
+@checked(200)
+@given(
+    events=strategies.events_lists(),
+    others=strategies.events_lists(5),
+    days=strategies.active_days(),
+    periods=strategies.active_periods(),
+    seed=st.integers(0, 2**32),
+)
+def test_stickiness_counts_the_actors_of_the_reference(
+    engine: Engine,
+    data_folder: Path,
+    events: list[Event],
+    others: list[Event],
+    days: ActiveDaysQuery,
+    periods: ActivePeriodsQuery,
+    seed: int,
+) -> None:
+    collections = {"c": events, "d": others}
+
+    found = ask(days, collections, engine, data_folder, seed)["result"]
+    counted = ask(periods, collections, engine, data_folder, seed)["result"]
+
+    for number, (row, counts) in enumerate(zip(found, reference.active_days(days, collections), strict=True)):
+        value, (day, week, month) = row["value"], counts
+        if number >= days.begun:
+            assert set(value.values()) == {None}
+            continue
+        assert [value["dau"], value["wau"], value["mau"]] == counts
+        ratios = [(day, week), (day, month), (week, month)]
+        assert [value["dau_wau"], value["dau_mau"], value["wau_mau"]] == [
+            part / whole if whole else None for part, whole in ratios
+        ]
+    expected = reference.active_periods(periods, collections)
+    assert counted == [{"periods": at, "result": count} for at, count in enumerate(expected, 1)]
+
+
+@checked(300)
 @given(events=strategies.events_lists(), query=strategies.extractions(), seed=st.integers(0, 2**32))
 def test_an_extraction_gives_the_events_back_as_they_were_sent(
     engine: Engine, data_folder: Path, events: list[Event], query: ExtractionQuery, seed: int
@@ -289,6 +374,9 @@ def test_an_extraction_gives_the_events_back_as_they_were_sent(
         strategies.metric_queries(),
         strategies.funnels(),
         strategies.retentions(),
+        strategies.lifecycles(),
+        strategies.active_days(),
+        strategies.active_periods(),
         strategies.sessions_queries(),
         strategies.extractions(),
     ),

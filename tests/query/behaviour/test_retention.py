@@ -67,7 +67,7 @@ def test_arrays_agree_with_the_reference(
     events = data.draw(streams(query, groups))
     with (
         patch.object(activity, "TABLE_BYTES_MAX", table),
-        patch.object(retention, "_DENSE_MAX", table),
+        patch.object(activity, "_DENSE_MAX", table),
         patch.object(retention, "_PAIRS_MAX", pairs),
         patch.object(retention, "BLOCK", 5),
     ):

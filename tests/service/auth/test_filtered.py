@@ -102,6 +102,9 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
     whole.close()
 
 
+ACTIVITY = ("retention", "lifecycle", "stickiness")
+
+
 @st.composite
 def sent(draw: st.DrawFn, max_size: int) -> list[Event]:
     """As a client sends them, no two at one time."""
@@ -196,12 +199,49 @@ def _sessions(query: SessionsQuery) -> tuple[str, Any]:
     return "sessions", {**spoken.sessions(query), **spoken.timeframe(_closed(query.span))}
 
 
+@st.composite
+def activity_questions(draw: st.DrawFn) -> tuple[str, Any]:
+    """Retention, lifecycle and stickiness."""
+    days = draw(st.integers(0, 1))
+    start, end = (
+        strategies.BASE_US - days * 24 * strategies.HOUR_US,
+        strategies.BASE_US + 42 * strategies.HOUR_US,
+    )
+    asked: dict[str, Any] = {
+        "actor_property": draw(st.sampled_from(["u.id", "u.id", "a"])),
+        "filters": spoken.filters(draw(strategies.filter_lists)),
+        "interval": draw(st.sampled_from(["every_3_hours", "daily"])),
+        **spoken.timeframe(Span(start, end)),
+    }
+    analysis = draw(st.sampled_from(ACTIVITY))
+    named = {"event_collection": draw(st.sampled_from("ccd"))}
+    if analysis == "stickiness":
+        histogram = draw(st.booleans())
+        return analysis, {
+            **asked,
+            **named,
+            "histogram": histogram,
+            "interval": asked["interval"] if histogram else "daily",
+        }
+    asked["group_by"] = draw(st.none() | st.sampled_from(["b", "t"]))
+    if analysis == "lifecycle":
+        return analysis, {**asked, "events": [named, {"event_collection": "d", "actor_property": "b"}]}
+    asked |= {"starting_event": named, "cohort": draw(st.sampled_from(["first_time", "recurring"]))}
+    if asked["cohort"] == "first_time":
+        asked["first_in"] = draw(st.sampled_from(["timeframe", "history"]))
+    if draw(st.booleans()):
+        other = {"event_collection": "c", "filters": spoken.filters(draw(strategies.filter_lists))}
+        asked |= {"returning_event": other, "period_type": draw(st.sampled_from(["calendar", "rolling"]))}
+    return analysis, asked
+
+
 questions = st.one_of(
     metric_questions(),
     metric_questions(),
     series_questions(),
     strategies.funnels().map(_funnel),
     strategies.sessions_queries().map(_sessions),
+    activity_questions(),
     strategies.extractions().map(
         lambda query: ("extraction", {**spoken.extraction(query), **spoken.timeframe(_closed(query.span))})
     ),
@@ -244,7 +284,7 @@ def test_a_filtered_key_is_told_what_a_store_of_what_it_may_see_tells(
         params = _asked(params, names)
         _check_asked(sides, key, analysis, params)
         _check_saved(sides, key, analysis, params)
-        if "interval" in params and analysis != "series":
+        if "interval" in params and analysis not in ("series", *ACTIVITY):
             narrow = key if scoped else sides.scoped_key(hidden)
             values = [_found(events, path, other) for path, other in zip(index, values, strict=False)]
             _check_dataset(sides, narrow, {**params, "analysis_type": analysis}, index, values)
@@ -287,7 +327,7 @@ def _check_asked(sides: Sides, key: str, analysis: str, params: Any) -> None:
     metadata = {**params, "include_metadata": True}
     narrowed, whole = sides.both(key, "POST", f"queries/{analysis}", metadata)
     scanned = [told.pop("execution_metadata")["events_scanned"] for told in (narrowed, whole)]
-    if "series" not in params:
+    if "series" not in params and analysis not in ACTIVITY:
         assert scanned[0] == sum(_within(sides, part) for part in _parts(params))
     assert close(_plain(narrowed), _plain(whole)), (narrowed, whole)
     recent = {**params, "max_age": 600}

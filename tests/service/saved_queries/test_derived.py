@@ -74,7 +74,11 @@ arranged = st.fixed_dictionaries(
 frames = st.one_of(st.sampled_from(RELATIVE), st.tuples(st.integers(1, 9), st.integers(0, 4)))
 """Relative, or so many days before and after the change."""
 questions = st.tuples(
-    arranged, frames, st.sampled_from(["plain", "interval", "interval", "series", "funnel", "ordered"])
+    arranged,
+    frames,
+    st.sampled_from(
+        ["plain", "interval", "interval", "series", "funnel", "ordered", "retention", "lifecycle"]
+    ),
 )
 events = st.fixed_dictionaries(
     {
@@ -140,6 +144,11 @@ class Stream:
             return {"analysis_type": "funnel", "steps": steps, **asked}
         if form == "series":
             return {**asked, **self._series(given)}
+        if form in ("retention", "lifecycle"):
+            asked |= {"analysis_type": form, "actor_property": "v", "interval": "daily"}
+            asked |= {"filters": given["filters"], "group_by": given["group_by"], "first_in": "timeframe"}
+            named = {"event_collection": self.name}
+            return {**asked, **({"starting_event": named} if form == "retention" else named)}
         asked |= {**given["what"], "event_collection": self.name, "filters": given["filters"]}
         if form == "interval":
             asked["interval"] = given["interval"]

@@ -42,6 +42,7 @@ from acumen_client.query import (
     Aggregate,
     Extraction,
     Funnel,
+    Lifecycle,
     Metric,
     P,
     Query,
@@ -49,6 +50,7 @@ from acumen_client.query import (
     SeriesQuestion,
     Sessions,
     Step,
+    Stickiness,
 )
 from acumen_client.queues import DeadLetter
 from acumen_client.results import (
@@ -103,6 +105,7 @@ __all__ = [
     "Funnel",
     "FunnelResult",
     "FunnelStep",
+    "Lifecycle",
     "Metric",
     "NotFoundError",
     "Notice",
@@ -132,6 +135,7 @@ __all__ = [
     "Sessions",
     "SqlRows",
     "Step",
+    "Stickiness",
     "Tail",
     "TooLargeError",
     "UnauthorizedError",

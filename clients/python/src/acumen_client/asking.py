@@ -22,6 +22,7 @@ from acumen_client.query import (
     Retention,
     SeriesQuestion,
     Step,
+    Stickiness,
     Zone,
     parameters_as_json,
 )
@@ -131,6 +132,31 @@ class Retained(Asked, total=False):
     returned: Literal["on", "on_or_after"] | None
     brackets: Iterable[Sequence[int]] | None
     group_by: GroupLike | None
+    round: int | Literal["none"] | None
+
+
+class InLifecycle(Asked, total=False):
+    """Parameters of lifecycle."""
+
+    actor_property: str | P | None
+    """If absent, the project's preference."""
+    interval: str | None
+    first_in: Literal["timeframe", "history"] | None
+    group_by: GroupLike | Iterable[GroupLike] | None
+    order_by: OrderLike | Iterable[OrderLike] | None
+    limit: int | None
+    zero_fill: bool | None
+
+
+class InStickiness(Asked, total=False):
+    """Parameters of stickiness."""
+
+    actor_property: str | P | None
+    """If absent, the project's preference."""
+    interval: str | None
+    histogram: bool | None
+    month_days: Literal[28, 30] | None
+    round: int | Literal["none"] | None
 
 
 class Extracted(Asked, total=False):
@@ -269,6 +295,26 @@ def _retention(
     return cast("Call[RetentionResult]", question("retention", given))
 
 
+def _lifecycle(
+    event_collection: str | None = None,
+    events: EventsLike | Iterable[EventsLike] | None = None,
+    **parameters: Unpack[InLifecycle],
+) -> Call[Result]:
+    """How many actors are new, return, come back after a pause or stay away, interval by interval."""
+    given = {"event_collection": event_collection, "events": events, **parameters}
+    return cast("Call[Result]", question("lifecycle", parameters_as_json(given)))
+
+
+def _stickiness(
+    event_collection: str | None = None,
+    events: EventsLike | Iterable[EventsLike] | None = None,
+    **parameters: Unpack[InStickiness],
+) -> Call[Result]:
+    """The actors of each day, its week and its month, and their ratios; or how often they come."""
+    given = {"event_collection": event_collection, "events": events, **parameters}
+    return cast("Call[Result]", question("stickiness", parameters_as_json(given)))
+
+
 def _extraction(event_collection: str, **parameters: Unpack[Extracted]) -> Call[Events]:
     """The events themselves, 100,000 at most; ``extract`` has no such limit."""
     given = parameters_as_json({"event_collection": event_collection, **parameters})
@@ -295,6 +341,8 @@ class Asking(Extracting, Tailing):
     funnel = blocking(_funnel)
     sessions = blocking(_sessions)
     retention = blocking(_retention)
+    lifecycle = blocking(_lifecycle)
+    stickiness = blocking(_stickiness)
     extraction = blocking(_extraction)
     sql = blocking(statement)
 
@@ -306,6 +354,8 @@ class Asking(Extracting, Tailing):
     def ask(self, query: Funnel) -> FunnelResult: ...
     @overload
     def ask(self, query: Retention) -> RetentionResult: ...
+    @overload
+    def ask(self, query: Stickiness) -> Result: ...
     @overload
     def ask(self, query: Extraction) -> Events: ...
     def ask(self, query: Query) -> Told:
@@ -333,6 +383,8 @@ class AsyncAsking(AsyncExtracting, AsyncTailing):
     funnel = awaited(_funnel)
     sessions = awaited(_sessions)
     retention = awaited(_retention)
+    lifecycle = awaited(_lifecycle)
+    stickiness = awaited(_stickiness)
     extraction = awaited(_extraction)
     sql = awaited(statement)
 
@@ -344,6 +396,8 @@ class AsyncAsking(AsyncExtracting, AsyncTailing):
     async def ask(self, query: Funnel) -> FunnelResult: ...
     @overload
     async def ask(self, query: Retention) -> RetentionResult: ...
+    @overload
+    async def ask(self, query: Stickiness) -> Result: ...
     @overload
     async def ask(self, query: Extraction) -> Events: ...
     async def ask(self, query: Query) -> Told:

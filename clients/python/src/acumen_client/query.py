@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
@@ -486,9 +486,7 @@ class Query(Narrowed):
     @staticmethod
     def sessions(*events: EventsLike) -> Sessions:
         """Sessions of the events of a collection, or of several: how many, how long, where they begin."""
-        if len(events) == 1 and isinstance(events[0], str):
-            return Sessions("sessions", {"event_collection": events[0]})
-        return Sessions("sessions", {"events": events_as_json(events)})
+        return Sessions("sessions", _named_events(events))
 
     @staticmethod
     def retention(
@@ -498,6 +496,16 @@ class Query(Narrowed):
         filters of its own."""
         given = {"starting_event": starting, "returning_event": returning, "actor_property": actor}
         return Retention("retention", parameters_as_json(given))
+
+    @staticmethod
+    def lifecycle(*events: EventsLike) -> Lifecycle:
+        """How many actors are new, return, come back after a pause or stay away, interval by interval."""
+        return Lifecycle("lifecycle", _named_events(events))
+
+    @staticmethod
+    def stickiness(*events: EventsLike) -> Stickiness:
+        """The actors of each day, its week and its month, and their ratios; or how often they come."""
+        return Stickiness("stickiness", _named_events(events))
 
     @staticmethod
     def extraction(collection: str) -> Extraction:
@@ -672,6 +680,39 @@ class Sessions(Aggregate):
 
 
 @dataclass(frozen=True, slots=True)
+class Lifecycle(Aggregate):
+    """A question for the actors that are new, return, are resurrected or dormant. It needs an interval."""
+
+    def actor(self, actor: str | P) -> Self:
+        """The property that identifies an actor; if absent, the project's preference."""
+        return self._with(actor_property=_name(actor))
+
+    def first_in_timeframe(self) -> Self:
+        """Whoever was there before the timeframe counts as new in it."""
+        return self._with(first_in="timeframe")
+
+
+@dataclass(frozen=True, slots=True)
+class Stickiness(Divided):
+    """A question for how often actors come."""
+
+    def actor(self, actor: str | P) -> Self:
+        """The property that identifies an actor; if absent, the project's preference."""
+        return self._with(actor_property=_name(actor))
+
+    def histogram(self) -> Self:
+        """How many actors were active in 1, 2, 3 … parts of the timeframe."""
+        return self._with(histogram=True)
+
+    def month_days(self, days: Literal[28, 30]) -> Self:
+        """How many days a month has for ``mau``."""
+        return self._with(month_days=days)
+
+    def round(self, decimals: int | Literal["none"]) -> Self:
+        return self._with(round=decimals)
+
+
+@dataclass(frozen=True, slots=True)
 class Extraction(Query):
     """A question for the events themselves."""
 
@@ -746,6 +787,9 @@ class Funnel(Query):
 @dataclass(frozen=True, slots=True)
 class Retention(Divided):
     """A question for the actors that came back. It needs a timeframe and an interval."""
+
+    def round(self, decimals: int | Literal["none"]) -> Self:
+        return self._with(round=decimals)
 
     def recurring(self) -> Self:
         """Every period has a cohort of all that did the starting event in it, not of the new ones only."""
@@ -922,6 +966,12 @@ def _compare_as_json(period: Any, zone: Zone | None = None) -> Any:
 
 def _steps_as_json(steps: Iterable[Step | Mapping[str, Any]]) -> list[Json]:
     return [one.to_json() if isinstance(one, Step) else parameters_as_json(one) for one in steps]
+
+
+def _named_events(events: Sequence[EventsLike]) -> Json:
+    if len(events) == 1 and isinstance(events[0], str):
+        return {"event_collection": events[0]}
+    return {"events": events_as_json(events)}
 
 
 def _event_as_json(event: str | Step | Mapping[str, Any]) -> Json:

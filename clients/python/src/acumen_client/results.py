@@ -22,7 +22,7 @@ INSTANTS = ("keen.timestamp", "keen.created_at")
 """Properties whose values are instants, whatever JSON makes of them."""
 COUNTS = ("count", "count_unique", "funnel")
 FRACTIONS = ("average", "standard_deviation")
-LABELLED = ("multi_analysis", "series", "sessions")
+LABELLED = ("multi_analysis", "series", "sessions", "lifecycle", "stickiness")
 """Their numbers have labels of their own, in place of ``result``."""
 _KINDS = {
     **dict.fromkeys(("sessions", "actors", "events", "bounces"), "count"),
@@ -165,6 +165,8 @@ class Result(AnyResult):
 
     @cached_property
     def _groups(self) -> Sequence[str]:
+        if self._histogram:
+            return ("periods",)
         given = self.question.get("group_by") or []
         listed = [given] if isinstance(given, str | Mapping) else given
         names = (one if isinstance(one, str) else str(one["property_name"]) for one in listed)
@@ -172,7 +174,13 @@ class Result(AnyResult):
 
     @property
     def _divided(self) -> bool:
+        if self.analysis == "stickiness":
+            return not self._histogram
         return bool(self.question.get("interval"))
+
+    @property
+    def _histogram(self) -> bool:
+        return self.analysis == "stickiness" and bool(self.question.get("histogram"))
 
     @property
     def _labels(self) -> Mapping[str, str] | None:
@@ -183,8 +191,10 @@ class Result(AnyResult):
             return {
                 name: _KINDS.get(name, "") for name, one in measures.items() if not isinstance(one, Mapping)
             }
-        if self.analysis not in LABELLED:
+        if self.analysis not in LABELLED or self._histogram:
             return None
+        if self.analysis == "lifecycle" and self.rows:
+            return dict.fromkeys(self.rows[0].value, "count")
         asked = self.question.get("analyses")
         if asked:
             return {label: str(one.get("analysis_type")) for label, one in asked.items()}
@@ -196,7 +206,8 @@ class Result(AnyResult):
             for sent in value:
                 groups = {name: self._told(name, sent.get(name)) for name in self._groups}
                 others = {name: one for name, one in sent.items() if name not in groups}
-                yield Row(others if self.analysis in LABELLED else others.get(RESULT), groups)
+                labelled = self.analysis in LABELLED and not self._histogram
+                yield Row(others if labelled else others.get(RESULT), groups)
         elif self.analysis == "select_unique" and not self._divided:
             target = str(self.question.get("target_property"))
             yield from (Row(self._told(target, one)) for one in value)
