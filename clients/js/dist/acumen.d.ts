@@ -4,7 +4,7 @@ import { type Properties, type Source } from "./events.js";
 import { type ExtractOptions } from "./extracting.js";
 import { type CallOptions, type Target } from "./http.js";
 import { AccessKeys, Collections, Dashboards, Datasets, Projects, SavedQueries } from "./managing.js";
-import { type Answer, type Arranged, type EventList, type Extraction, type Followed, type FunnelAnswer, type InSessions, type FunnelCounts, type Multi, type MultiResult, type Percentile, type SeriesAnswer, type Several, type SessionsResult, type SqlAnswer, type SqlOptions, type Retained, type RetentionAnswer, type Step, type StoredEvent, type Targeted, type Timezone } from "./questions.js";
+import { type Answer, type Arranged, type EventList, type Extraction, type Followed, type FunnelAnswer, type InLifecycle, type InSessions, type FunnelCounts, type InStickiness, type LifecycleResult, type Multi, type MultiResult, type Percentile, type SeriesAnswer, type Several, type SessionsResult, type SqlAnswer, type SqlOptions, type Retained, type RetentionAnswer, type Step, type StickinessResult, type StoredEvent, type Targeted, type Timezone } from "./questions.js";
 import { type Outcome, type SenderOptions } from "./recording.js";
 import { Tail, type TailOptions } from "./tail.js";
 export interface AcumenOptions extends Target {
@@ -279,6 +279,10 @@ export declare class Acumen {
     sessions<const P extends InSessions>(events: string | readonly EventList[], parameters?: P, options?: CallOptions): Promise<Answer<SessionsResult<P>>>;
     /** How many actors came back, by when they started. */
     retention<const P extends Retained>(parameters: P, options?: CallOptions): Promise<RetentionAnswer<P>>;
+    /** How many actors are new, return, come back after a pause or stay away, interval by interval. */
+    lifecycle<const P extends InLifecycle>(events: string | readonly EventList[], parameters: P, options?: CallOptions): Promise<Answer<LifecycleResult<P>>>;
+    /** The actors of each day, its week and its month, and their ratios; or how often they come. */
+    stickiness<const P extends InStickiness>(events: string | readonly EventList[], parameters: P, options?: CallOptions): Promise<Answer<StickinessResult<P>>>;
     /** The events in one answer: 100,000 at most. */
     extraction(collection: string, parameters?: Extraction, options?: CallOptions): Promise<Answer<StoredEvent[]>>;
     /**

@@ -229,6 +229,52 @@ export interface Retained extends Common {
     brackets?: readonly (readonly [number, number])[];
     group_by?: Group | readonly [Group];
 }
+export interface InLifecycle extends Common {
+    /** If absent, the project's preference. */
+    actor_property?: string;
+    timeframe: Timeframe;
+    interval: string;
+    first_in?: "timeframe" | "history";
+    group_by?: Group | readonly Group[];
+    order_by?: Order | readonly Order[];
+    limit?: number;
+    zero_fill?: boolean;
+}
+/** How many actors are in each state. */
+export interface States {
+    new: number;
+    returning: number;
+    resurrected: number;
+    /** Null: the interval has not begun. */
+    dormant: number | null;
+}
+export type LifecycleResult<P> = Part<P extends {
+    group_by: unknown;
+} ? (Names<P> & States)[] : States>[];
+export interface InStickiness extends Common {
+    /** If absent, the project's preference. */
+    actor_property?: string;
+    timeframe: Timeframe;
+    interval?: string;
+    histogram?: boolean;
+    month_days?: 28 | 30;
+    round?: number | "none";
+}
+/** The actors of a day, of its week and of its month, and their ratios; null: the day has not begun. */
+export interface ActiveDay {
+    dau: number | null;
+    wau: number | null;
+    mau: number | null;
+    dau_wau: number | null;
+    dau_mau: number | null;
+    wau_mau: number | null;
+}
+export type StickinessResult<P> = P extends {
+    histogram: true;
+} ? {
+    periods: number;
+    result: number;
+}[] : Part<ActiveDay>[];
 /** A question as saved queries and datasets hold it. */
 export type Question = {
     analysis_type: string;
