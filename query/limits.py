@@ -35,6 +35,12 @@ class Limits:
     """Steps of one funnel."""
     event_lists_max: int = 20
     """Entries of ``events``."""
+    path_depth_max: int = 20
+    """Nodes of one path."""
+    path_nodes_max: int = 1_000
+    """Nodes of one step of paths that an answer names."""
+    renames_max: int = 100
+    """Rules of ``rename``."""
     pages_max: int = 1_000
     """Entries and exits of sessions that an answer names, for each group and interval."""
     analyses_max: int = 100

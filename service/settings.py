@@ -375,8 +375,13 @@ class Settings(BaseSettings):
         1_000, ge=1, description="Groups that the `top` of one question for series keeps."
     )
     query_event_lists_max: int = Field(
-        20, ge=1, le=60, description="Entries of `events` in a question about sessions."
+        20, ge=1, le=60, description="Entries of `events` in a question about sessions or paths."
     )
+    query_path_depth_max: int = Field(20, ge=2, le=100, description="Nodes of one path.")
+    query_path_nodes_max: int = Field(
+        1_000, ge=1, description="Nodes of each step of paths that an answer names."
+    )
+    query_renames_max: int = Field(100, ge=1, description="Rules of `rename` in one question about paths.")
     query_pages_max: int = Field(
         1_000,
         ge=1,
@@ -759,6 +764,9 @@ class Settings(BaseSettings):
             windows_max=self.query_windows_max,
             series_top_max=self.query_top_max,
             event_lists_max=self.query_event_lists_max,
+            path_depth_max=self.query_path_depth_max,
+            path_nodes_max=self.query_path_nodes_max,
+            renames_max=self.query_renames_max,
             pages_max=self.query_pages_max,
             funnel_actors_max=self.query_funnel_actors_max,
             funnel_intervals_max=self.query_funnel_intervals_max,

@@ -17,6 +17,7 @@ from query.language.parameter_table import (
     FUNNEL,
     LIFECYCLE,
     MULTI_ANALYSIS,
+    PATHS,
     RETENTION,
     SERIES,
     SESSIONS,
@@ -62,6 +63,23 @@ _OF_BEHAVIOUR = {
 }
 """Analyses of what actors do, and the parameters whose values are stored as they were given."""
 _STEP_IN_ORDER = ("min_gap", "max_gap", "with_dropped")
+_OF_PATHS = (
+    "event_collection",
+    "actor_property",
+    "by",
+    "from",
+    "to",
+    "depth",
+    "counting",
+    "gap",
+    "window",
+    "collapse_repeats",
+    "rename",
+    "nodes",
+    "least",
+)
+"""Stored only where given."""
+_ANCHORS = ("from", "to")
 _STEP_FLAGS = ("inverted", "optional", "with_actors")
 
 
@@ -86,6 +104,8 @@ def normalised(query: Mapping[str, Any]) -> dict[str, Any]:
     normal: dict[str, Any] = {ANALYSIS: analysis}
     if analysis in _OF_BEHAVIOUR:
         return normal | _behaviour(analysis, query) | _preferred(query)
+    if analysis == PATHS:
+        return normal | _of_events(query, _OF_PATHS) | _where(query) | _preferred(query)
     if analysis not in BEHAVIOURS and analysis != SERIES:
         normal["event_collection"] = query["event_collection"]
     if analysis == MULTI_ANALYSIS:
@@ -123,7 +143,9 @@ def without_filters(query: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("steps", "exclusions", "events"):
         if name in query:
             copy[name] = [{**part, "filters": []} for part in query[name]]
-    copy |= {name: {**query[name], "filters": []} for name in _EVENTS if name in query}
+    for name in (*_EVENTS, *_ANCHORS):
+        if isinstance(query.get(name), dict):
+            copy[name] = {**query[name], "filters": []}
     return copy
 
 
@@ -142,16 +164,22 @@ def _behaviour(analysis: str, query: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_events(query: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """The parameters of these names that are given, and the entries of ``events``."""
-    normal = {name: structured(name, value) for name, value in _those_given(query, names).items()}
+    normal = {name: _decoded(name, value) for name, value in _those_given(query, names).items()}
     entries = structured("events", _given(query, "events"))
     if entries:
         normal["events"] = [_entry(entry) for entry in entries]
     return normal
 
 
+def _decoded(name: str, value: Any) -> Any:
+    """The value, decoded where it may be JSON text; names of properties and of nodes may begin in any way."""
+    is_object = name in _ANCHORS and isinstance(value, str) and value.lstrip()[:1] == "{"
+    return structured(name, value) if is_object or name in ("measures", "rename") else value
+
+
 def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     filters = structured("filters", entry.get("filters")) or []
-    named = _those_given(entry, ("actor_property",))
+    named = _those_given(entry, ("actor_property", "name", "by"))
     return {"event_collection": entry["event_collection"], **named, "filters": filters}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from query.language.analyses.behaviour_nodes import Counting, EqualTimes, FunnelAttribution, FunnelOrder
 from query.language.analyses.retention_nodes import Cohort, FirstIn, PeriodType, ReturnOn
-from query.language.analyses.sequence_nodes import Attribution, Cut
+from query.language.analyses.sequence_nodes import Attribution, Cut, PathCounting
 from query.language.calendar import Unit, WeekStart
 from query.language.fields import flag, whole, wrong
 from query.language.nodes import Analysis, Operator
@@ -29,6 +29,7 @@ LIFECYCLE = "lifecycle"
 STICKINESS = "stickiness"
 MULTI_ANALYSIS = "multi_analysis"
 SERIES = "series"
+PATHS = "paths"
 SESSIONS = "sessions"
 ANALYSIS_NAMES = (
     *(analysis.value for analysis in Analysis),
@@ -40,10 +41,11 @@ ANALYSIS_NAMES = (
     MULTI_ANALYSIS,
     SERIES,
     SESSIONS,
+    PATHS,
 )
 """In the order of the documentation."""
 ANALYSES = frozenset(ANALYSIS_NAMES)
-BEHAVIOURS = frozenset({FUNNEL, RETENTION, LIFECYCLE, STICKINESS, SESSIONS})
+BEHAVIOURS = frozenset({FUNNEL, RETENTION, LIFECYCLE, STICKINESS, SESSIONS, PATHS})
 """The analyses of what actors do."""
 METRICS = frozenset(analysis.value for analysis in Analysis)
 """The analyses that a multi-analysis may contain."""
@@ -237,11 +239,17 @@ TOP = record(
     },
     "limit",
 )
+_EVENT: Json = {
+    "event_collection": {**_NAME, "description": "Whose events."},
+    "actor_property": {**ACTOR, "description": "What identifies an actor, as a dotted path."},
+    "filters": {**listing(ref("Filter")), "description": "Beside those of the whole question."},
+}
+EVENT = record(_EVENT, "event_collection")
 EVENTS = record(
     {
-        "event_collection": {**_NAME, "description": "Whose events."},
-        "actor_property": {**ACTOR, "description": "What identifies an actor, as a dotted path."},
-        "filters": {**listing(ref("Filter")), "description": "Beside those of the whole question."},
+        **_EVENT,
+        "name": {**_NAME, "description": "In paths: what its events are called, in place of the collection."},
+        "by": {**_NAME, "description": "In paths: the property by whose value they are called instead."},
     },
     "event_collection",
 )
@@ -263,6 +271,7 @@ TIMES = record(
         "histogram": {**listing(_NUMBER), "description": "The edges, in seconds."},
     }
 )
+RENAME = record({"match": _NAME, "as": _NAME}, "match", "as")
 SCHEMAS: Mapping[str, Json] = {
     "Timeframe": {"anyOf": [_RELATIVE, SPAN]},
     "Filter": {"anyOf": [CONDITION, EITHER_OF]},
@@ -273,7 +282,9 @@ SCHEMAS: Mapping[str, Json] = {
     "Step": STEP,
     "Series": ONE_SERIES,
     "Top": TOP,
+    "Event": EVENT,
     "Events": EVENTS,
+    "Rename": RENAME,
     "Exclusion": EXCLUSION,
 }
 """The schemas of objects within parameters, by the names that references use."""
@@ -282,15 +293,18 @@ _OF_EXTRACTIONS = frozenset({EXTRACTION})
 _OF_SERIES = frozenset({SERIES})
 _LABELS = _one_or_list(_NAME)
 _OF_FUNNELS = frozenset({FUNNEL})
+_COUNTINGS: tuple[type[StrEnum], ...] = (Counting, PathCounting)
 _ATTRIBUTIONS = (FunnelAttribution, Attribution)
 _OF_SESSIONS = frozenset({SESSIONS})
+_OF_PATHS = frozenset({PATHS})
+DEPTH_MIN = 2
 PERCENTILE_MEASURE = "duration_p(100|[1-9]?[0-9](?:[.][0-9]{1,2})?)"
 """A measure of sessions: this percentile of their durations."""
 DEFAULT_GAP = "30_minutes"
 _OF_RETENTION = frozenset({RETENTION})
 _OF_LIFECYCLE = frozenset({LIFECYCLE})
 _OF_STICKINESS = frozenset({STICKINESS})
-_OF_EVENTS = _OF_SESSIONS | _OF_LIFECYCLE | _OF_STICKINESS
+_OF_EVENTS = _OF_SESSIONS | _OF_PATHS | _OF_LIFECYCLE | _OF_STICKINESS
 MONTH_DAYS = (28, 30)
 """How many days a month may have in stickiness."""
 TABLE = (
@@ -424,8 +438,8 @@ TABLE = (
         "window",
         LENGTH,
         "With an `order`: the longest time from the first step to the last one, as `30_minutes`, `36_hours` "
-        "or `7_days`; a day has 24 hours.",
-        _OF_FUNNELS,
+        "or `7_days`; a day has 24 hours. Of paths: the longest time from the event at one end.",
+        _OF_FUNNELS | frozenset({PATHS}),
         ours=True,
     ),
     Parameter(
@@ -469,10 +483,11 @@ TABLE = (
     ),
     Parameter(
         "counting",
-        {"type": "string", "enum": [counting.value for counting in Counting]},
-        "With an `order`: what a step counts: `actors`; `sessions`, in which all steps lie; `conversions`, "
-        "of which an actor may have several, one after the other.",
-        _OF_FUNNELS,
+        {"type": "string", "enum": list(dict.fromkeys(one.value for kind in _COUNTINGS for one in kind))},
+        "What a number counts: `actors`; `sessions`; of a funnel with an `order` `conversions`, of which an "
+        "actor may have several, one after the other; of paths `occurrences` of the event that `from` or "
+        "`to` names.",
+        _OF_FUNNELS | _OF_PATHS,
         default=Counting.ACTORS.value,
         ours=True,
     ),
@@ -519,9 +534,9 @@ TABLE = (
     Parameter(
         "gap",
         {"type": "string", "pattern": LENGTH_PATTERN},
-        "A session ends where the actor's next event comes more than this later.",
-        _OF_SESSIONS,
-        default=DEFAULT_GAP,
+        "A session, or a path, ends where the actor's next event comes more than this later. Default: "
+        f"`{DEFAULT_GAP}` for sessions, and for paths of sessions.",
+        _OF_SESSIONS | _OF_PATHS,
         ours=True,
     ),
     Parameter(
@@ -566,7 +581,7 @@ TABLE = (
     ),
     Parameter(
         "starting_event",
-        ref("Events"),
+        ref("Event"),
         "What begins an actor's time.",
         _OF_RETENTION,
         Spelling.JSON,
@@ -575,7 +590,7 @@ TABLE = (
     ),
     Parameter(
         "returning_event",
-        ref("Events"),
+        ref("Event"),
         "What shows that an actor is still there; if absent, the starting event.",
         _OF_RETENTION,
         Spelling.JSON,
@@ -644,6 +659,69 @@ TABLE = (
         "How many days a month has for `mau`.",
         _OF_STICKINESS,
         default=MONTH_DAYS[-1],
+        ours=True,
+    ),
+    Parameter(
+        "by",
+        _NAME,
+        "The property whose values are the nodes; events without it are called as their collection.",
+        _OF_PATHS,
+        ours=True,
+    ),
+    Parameter(
+        "from",
+        {"anyOf": [_TEXT, ref("Events")]},
+        "Where paths begin: the name of a node, or an event. By default at the first event.",
+        _OF_PATHS,
+        Spelling.EITHER,
+        ours=True,
+    ),
+    Parameter(
+        "to",
+        {"anyOf": [_TEXT, ref("Events")]},
+        "Where paths end, in place of `from`.",
+        _OF_PATHS,
+        Spelling.EITHER,
+        ours=True,
+    ),
+    Parameter(
+        "depth",
+        {"type": "integer", "minimum": DEPTH_MIN},
+        "The most nodes of a path.",
+        _OF_PATHS,
+        default=5,
+        ours=True,
+    ),
+    Parameter(
+        "collapse_repeats",
+        _BOOLEAN,
+        "Whether events of one name that follow each other are one node.",
+        _OF_PATHS,
+        default=True,
+        ours=True,
+    ),
+    Parameter(
+        "rename",
+        listing(ref("Rename")),
+        "Names that match are called otherwise; `*` is any text, and the first rule that matches holds.",
+        _OF_PATHS,
+        Spelling.JSON,
+        ours=True,
+    ),
+    Parameter(
+        "nodes",
+        _COUNT,
+        "How many nodes of each step are named; the others are one node, `other`.",
+        _OF_PATHS,
+        default=10,
+        ours=True,
+    ),
+    Parameter(
+        "least",
+        _COUNT,
+        "Edges of fewer paths are left out, and counted; nodes of fewer belong to `other`.",
+        _OF_PATHS,
+        default=1,
         ours=True,
     ),
     Parameter(

@@ -72,7 +72,9 @@ KEYS: Mapping[str, frozenset[str]] = {
     "member": _keys(parameter_table.MEMBER),
     "series": _keys(parameter_table.ONE_SERIES),
     "top": _keys(parameter_table.TOP),
+    "event": _keys(parameter_table.EVENT),
     "events": _keys(parameter_table.EVENTS),
+    "rename": _keys(parameter_table.RENAME),
 }
 """The keys of the objects within parameters."""
 
@@ -153,9 +155,11 @@ class _Walk:
             lambda entry, name: self._keys(entry, "order_by", name, "InvalidOrderByError"),
         )
         self._each(params.get("steps"), "steps", self._step)
-        self._each(params.get("events"), "events", self._events)
-        for name in ("starting_event", "returning_event"):
+        for name in ("events", "from", "to"):
             self._each(params.get(name), name, self._events)
+        for name in ("starting_event", "returning_event"):
+            self._each(params.get(name), name, partial(self._events, kind="event"))
+        self._each(params.get("rename"), "rename", lambda one, where: self._keys(one, "rename", where))
         self._each(params.get("exclusions"), "exclusions", partial(self._step, kind="exclusion"))
         self._each(params.get("times"), "times", lambda entry, name: self._keys(entry, "times", name))
         members = _decoded(params.get("analyses"))
@@ -224,8 +228,8 @@ class _Walk:
             self._filters(entry.get("filters"), f"{name}.filters", 0)
             self._each(entry.get("group_by"), f"{name}.group_by", self._group)
 
-    def _events(self, entry: Mapping[str, Any], name: str) -> None:
-        self._keys(entry, "events", name)
+    def _events(self, entry: Mapping[str, Any], name: str, kind: str = "events") -> None:
+        self._keys(entry, kind, name)
         self._filters(entry.get("filters"), f"{name}.filters", 0)
 
     def _member(self, entry: Any, name: str) -> None:

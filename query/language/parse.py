@@ -15,6 +15,7 @@ from query.language.analyses.activity import parse_lifecycle, parse_stickiness
 from query.language.analyses.funnel import parse_funnel
 from query.language.analyses.metrics import METRICS, parse_analysis, parse_metric
 from query.language.analyses.parsing import Parsing
+from query.language.analyses.paths import parse_paths
 from query.language.analyses.retention import parse_retention
 from query.language.analyses.sessions import parse_sessions
 from query.language.fields import (
@@ -48,6 +49,7 @@ from query.language.parameter_table import (
     FUNNEL,
     LIFECYCLE,
     MULTI_ANALYSIS,
+    PATHS,
     RETENTION,
     SERIES,
     SESSIONS,
@@ -62,6 +64,7 @@ RESULT = "result"
 
 _BEHAVIOUR: Mapping[str, Callable[[Parsing], BehaviourQuery]] = {
     FUNNEL: parse_funnel,
+    PATHS: parse_paths,
     RETENTION: parse_retention,
     LIFECYCLE: parse_lifecycle,
     STICKINESS: parse_stickiness,

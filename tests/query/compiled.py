@@ -9,12 +9,13 @@ from query.answers.behaviour.actor_events import statement_of as events_statemen
 from query.answers.behaviour.funnel import plan_funnel
 from query.answers.behaviour.retention import plan_retention
 from query.answers.behaviour.selections import plan_selections
-from query.answers.behaviour.sessions import plan_sessions
+from query.answers.behaviour.sequences.paths import plan_paths
+from query.answers.behaviour.sequences.sessions import plan_sessions
 from query.answers.extraction import plan_extraction
 from query.language.analyses.activity_nodes import LifecycleQuery
 from query.language.analyses.behaviour_nodes import FunnelOrder, FunnelQuery
 from query.language.analyses.retention_nodes import RetentionQuery
-from query.language.analyses.sequence_nodes import SessionsQuery
+from query.language.analyses.sequence_nodes import PathsQuery, SessionsQuery
 from query.language.nodes import BehaviourQuery, ExtractionQuery, Filter, MetricQuery, ParsedQuery
 from query.limits import Limits
 from query.plan.plan import must_run, plan_metrics, rows_max
@@ -35,6 +36,9 @@ def statement_of(
             return statements.metrics(plan) if must_run(plan) else None
         case FunnelQuery(order=FunnelOrder.ANY) as query:
             return plan_funnel(query, views, limits.funnel_actors_max).statement
+        case PathsQuery() as query:
+            scans = plan_paths(query, views)
+            return events_statement(scans) if scans.live else None
         case SessionsQuery() as query:
             scans = plan_sessions(query, views)
             return events_statement(scans) if scans.live else None

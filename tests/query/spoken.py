@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from query.language.analyses.behaviour_nodes import FunnelQuery, Step
-from query.language.analyses.sequence_nodes import EventList, SessionsQuery
+from query.language.analyses.sequence_nodes import EventList, PathsQuery, SessionsQuery
 from query.language.nodes import (
     AnyOf,
     Circle,
@@ -77,6 +77,24 @@ def sessions(query: SessionsQuery) -> Json:
     if query.groups:
         asked["attribution"] = query.attribution.value
     return asked | {"measures": [one.label for one in query.measures], "zero_fill": query.zero_fill}
+
+
+def paths(query: PathsQuery) -> Json:
+    asked: Json = {"events": [_named(one) for one in query.events], **timeframe(query.span)}
+    anchor = query.anchor
+    if anchor is not None:
+        end = anchor.name if anchor.selection is None else _named(anchor.selection)
+        asked["to" if anchor.backward else "from"] = end
+    for name, length in (("gap", query.gap), ("window", query.window)):
+        if length is not None:
+            asked[name] = f"{length // 60_000_000 or 1}_minutes"
+    asked |= {"rename": [{"match": rule.match, "as": rule.name} for rule in query.renames]}
+    asked |= {"depth": query.depth, "counting": query.counting.value, "collapse_repeats": query.collapse}
+    return asked | {"nodes": query.nodes, "least": query.least}
+
+
+def _named(one: EventList) -> Json:
+    return {**_events(one), "name": one.name, **({} if one.by is None else {"by": one.by})}
 
 
 def _events(one: EventList) -> Json:

@@ -13,9 +13,13 @@ from query.language.analyses.activity_nodes import ActiveDaysQuery, ActivePeriod
 from query.language.analyses.behaviour_nodes import FunnelQuery, Step
 from query.language.analyses.retention_nodes import Cohort, CohortSpan, PeriodRange, RetentionQuery, ReturnOn
 from query.language.analyses.sequence_nodes import (
+    Anchor,
     Attribution,
     EventList,
     Measured,
+    PathCounting,
+    PathsQuery,
+    Rename,
     SessionMeasure,
     SessionsQuery,
 )
@@ -384,6 +388,47 @@ def cuts(draw: st.DrawFn, most: int = 8) -> tuple[int, ...]:
     """Edges of intervals."""
     drawn = draw(st.lists(st.integers(0, 42), min_size=2, max_size=most, unique=True).map(sorted))
     return tuple(BASE_US + cut * HOUR_US // 4 for cut in drawn)
+
+
+@st.composite
+def paths_queries(draw: st.DrawFn) -> PathsQuery:
+    counting = draw(st.sampled_from(PathCounting))
+    gap = draw(st.integers(0, 8)) * HOUR_US // 4
+    no_gap: bool = counting is not PathCounting.SESSIONS and draw(st.booleans())
+    span = draw(spans())
+    by_session = counting is PathCounting.SESSIONS and span.start_us is not None
+    read = Span(span.start_us - gap, span.end_us) if by_session and span.start_us is not None else span
+    events = tuple(
+        replace(
+            one,
+            name=draw(st.sampled_from(["c", "d", "a", "né*"])),
+            by=draw(st.none() | st.sampled_from(PATHS)),
+        )
+        for one in draw(event_lists(read))
+    )
+    anchor = None
+    if counting is PathCounting.OCCURRENCES or draw(st.booleans()):
+        anchor = Anchor(draw(st.booleans()), name=draw(st.sampled_from(["a", "c", "x", "b", "absent"])))
+        if draw(st.booleans()):
+            (one, *_) = draw(event_lists(read))
+            anchor = Anchor(
+                anchor.backward, selection=replace(one, name="anchor", by=draw(st.none() | st.just("a")))
+            )
+    matches = st.sampled_from(["a*", "*", "*b", "*\\*", "1", "2024-*T*", "zz*", "_%", "z*z*"])
+    rules = st.builds(Rename, matches, st.sampled_from(["x", "b"]))
+    return PathsQuery(
+        events,
+        span,
+        anchor,
+        draw(st.integers(2, 4)),
+        counting,
+        None if no_gap else gap,
+        draw(st.none() | st.integers(0, 12).map(lambda quarters: quarters * HOUR_US // 4)),
+        draw(st.booleans()),
+        tuple(draw(st.lists(rules, max_size=2))),
+        draw(st.integers(1, 4)),
+        draw(st.integers(1, 2)),
+    )
 
 
 @st.composite

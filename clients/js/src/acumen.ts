@@ -21,6 +21,7 @@ import {
   type LifecycleResult,
   type Multi,
   type MultiResult,
+  type Paths,
   type Percentile,
   type Result,
   type SeriesAnswer,
@@ -34,6 +35,7 @@ import {
   type Step,
   type StickinessResult,
   type StoredEvent,
+  type Taken,
   type Targeted,
   type Timezone,
   type Values,
@@ -243,6 +245,14 @@ export class Acumen {
     options?: CallOptions,
   ) {
     return this.query<StickinessResult<P>>("stickiness", { ...parameters, ...namedEvents(events) }, options);
+  }
+  /** The paths that actors take through the events of a collection, or of several. */
+  paths(
+    events: string | readonly EventList[],
+    parameters: Taken = {},
+    options?: CallOptions,
+  ): Promise<Answer<Paths>> {
+    return this.query("paths", { ...parameters, ...namedEvents(events) }, options);
   }
   /** The events in one answer: 100,000 at most. */
   extraction(

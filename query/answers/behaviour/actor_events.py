@@ -66,8 +66,11 @@ def statement_of(plan: SelectionPlan) -> Statement:
     return sql.events(branches, plan.parts, plan.size, listed)
 
 
-def read_events(plan: SelectionPlan, runner: Runner) -> ReadEvents | None:
-    """The events of all selections; None where there are none. Their memory is reserved."""
+def read_events(plan: SelectionPlan, runner: Runner, *, marked: bool = True) -> ReadEvents | None:
+    """The events of all selections; None where there are none. Their memory is reserved.
+
+    ``marked``: whether the further values are the marks of the events.
+    """
     if not plan.live:
         return None
     table = runner.table(statement_of(plan), plan.tables, reads=plan.read)
@@ -81,7 +84,7 @@ def read_events(plan: SelectionPlan, runner: Runner) -> ReadEvents | None:
     masks, times = (column.to_numpy() for column in islice(columns, 2))
     further = tuple(coded(list(islice(columns, len(one))), len(times)) for one in plan.value_parts)
     runner.check()
-    marks = marks_of(further)
+    marks = marks_of(further) if marked else None
     count = sum(map(len, values))
     runner.reservation.reserve(_BLOCK_EVENT_BYTES * min(BLOCK, len(times)) + np.dtype(bool).itemsize * count)
     events = ActorEvents(numbers, times, masks, count, None if marks is None else marks.numbers)

@@ -8,12 +8,13 @@ from query.answers.behaviour.activity import active_days_body, active_periods_bo
 from query.answers.behaviour.funnel import funnel_body, plan_funnel
 from query.answers.behaviour.ordered_funnel import ordered_funnel
 from query.answers.behaviour.retention import retention_body
-from query.answers.behaviour.sessions import sessions_body
+from query.answers.behaviour.sequences.paths import paths_body
+from query.answers.behaviour.sequences.sessions import sessions_body
 from query.engine.runner import Runner
 from query.language.analyses.activity_nodes import ActiveDaysQuery, ActivePeriodsQuery, LifecycleQuery
 from query.language.analyses.behaviour_nodes import FunnelOrder, FunnelQuery
 from query.language.analyses.retention_nodes import RetentionQuery
-from query.language.analyses.sequence_nodes import SessionsQuery
+from query.language.analyses.sequence_nodes import PathsQuery, SessionsQuery
 from query.language.nodes import BehaviourQuery
 from query.limits import Limits
 from query.plan.views import Views
@@ -28,6 +29,8 @@ def behaviour_body(
             return _unordered_funnel(query, views, runner, limits)
         case FunnelQuery():
             return ordered_funnel(query, views, runner, limits)
+        case PathsQuery():
+            return paths_body(query, views, runner, limits)
         case SessionsQuery():
             return sessions_body(query, views, runner, limits)
         case LifecycleQuery():

@@ -1,8 +1,8 @@
-"""Parsed questions about events that follow each other: sessions."""
+"""Parsed questions about events that follow each other: sessions, and the paths that actors take."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from query.language.nodes import BehaviourQuery, Buckets, Group, Order, Selection, Span
@@ -10,7 +10,13 @@ from query.language.nodes import BehaviourQuery, Buckets, Group, Order, Selectio
 
 @dataclass(frozen=True, slots=True)
 class EventList(Selection):
-    """One entry of ``events``."""
+    """One entry of ``events``. ``name``: what its events are called in paths."""
+
+    name: str = ""
+    by: str | None = None
+    """The property by whose value its events are called instead, where they have one."""
+    by_where: str = field(default="by", kw_only=True, compare=False)
+    """The parameter that names this property."""
 
 
 class Attribution(StrEnum):
@@ -87,3 +93,60 @@ class SessionsQuery(BehaviourQuery):
     def values(self) -> tuple[tuple[str, str], ...]:
         pages = () if self.page is None else ((self.page, "page_property"),)
         return (*pages, *((group.path, "group_by") for group in self.groups))
+
+
+class PathCounting(StrEnum):
+    """Of what each path is one."""
+
+    ACTORS = "actors"
+    SESSIONS = "sessions"
+    OCCURRENCES = "occurrences"
+    """Each event that a path begins at, or ends at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The event that paths begin at, or with ``backward`` end at: one of this name, or of the selection."""
+
+    backward: bool
+    name: str | None = None
+    selection: EventList | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """Names that ``match``, in which ``*`` is any text, are called ``name``."""
+
+    match: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PathsQuery(BehaviourQuery):
+    """``depth``: the most nodes of a path. ``gap`` and ``window``: µs beyond which a path does not go on."""
+
+    events: tuple[EventList, ...]
+    span: Span
+    anchor: Anchor | None = None
+    depth: int = 5
+    counting: PathCounting = PathCounting.ACTORS
+    gap: int | None = None
+    window: int | None = None
+    collapse: bool = True
+    """Whether events of one name that follow each other are one node."""
+    renames: tuple[Rename, ...] = ()
+    nodes: int = 10
+    """How many nodes of each step are named."""
+    least: int = 1
+    """Edges of fewer paths are left out, and their nodes are not named."""
+
+    @property
+    def selections(self) -> tuple[EventList, ...]:
+        """Those of the anchor are the last."""
+        if self.anchor is None or self.anchor.selection is None:
+            return self.events
+        return (*self.events, self.anchor.selection)
+
+    @property
+    def values(self) -> tuple[tuple[str, str], ...]:
+        return tuple((one.by, one.by_where) for one in self.selections if one.by is not None)

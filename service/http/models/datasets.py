@@ -13,8 +13,8 @@ class NewDataset(RequestBody):
     # Checked further by ``service.datasets.definition``.
 
     query: Json = Field(
-        description="Any analysis but `extraction`, `funnel`, `series` and `sessions`, with `analysis_type`, "
-        "`timeframe` and `interval`; otherwise as for `/queries`."
+        description="Any analysis but `extraction`, `funnel`, `paths`, `series` and `sessions`, with "
+        "`analysis_type`, `timeframe` and `interval`; otherwise as for `/queries`."
     )
     index_by: Annotated[str | list[str], SkipValidation] = Field(description="One to three properties.")
     display_name: str | None = None

@@ -13,6 +13,7 @@ from query.language.parameter_table import (
     FUNNEL,
     LIFECYCLE,
     MULTI_ANALYSIS,
+    PATHS,
     RETENTION,
     SERIES,
     SESSIONS,
@@ -45,6 +46,7 @@ _SUMMARIES = {
     "stickiness": "How often actors come: of a day, of its week and its month",
     "multi_analysis": "Several analyses at once",
     "series": "Several questions side by side, and what is computed of them",
+    "paths": "The paths that actors take, as nodes and edges",
     "sessions": "Sessions: how many, how long, and where they begin and end",
 }
 
@@ -124,8 +126,49 @@ _EXAMPLES: dict[str, Json] = {
     },
     "lifecycle": _WHERE | {"actor_property": "user.id", "interval": "daily"},
     "stickiness": _WHERE | {"actor_property": "user.id"},
+    "paths": _WHERE | {"actor_property": "user.id", "by": "price", "depth": 3},
     "sessions": _WHERE | {"actor_property": "user.id", "page_property": "price"},
 }
+_NUMBER: Json = {"type": "integer"}
+_DIAGRAM: Json = record(
+    {
+        "paths": {**_NUMBER, "description": "How many paths."},
+        "actors": {**_NUMBER, "description": "Of how many actors."},
+        "nodes": listing(
+            record(
+                {
+                    "id": {**_NUMBER, "description": "Its place in the list."},
+                    "step": {**_NUMBER, "description": "From 0, or, with `to`, up to 0."},
+                    "name": {"description": "The name: `other` where `names` says how many are together."},
+                    "names": _NUMBER,
+                    "paths": _NUMBER,
+                    "ended": {**_NUMBER, "description": "Paths that end here."},
+                    "began": {**_NUMBER, "description": "With `to`: paths that begin here."},
+                    "beyond": {**_NUMBER, "description": "At the last step: paths that would go on."},
+                },
+                "id",
+                "step",
+                "name",
+                "paths",
+            )
+        ),
+        "edges": listing(
+            record(
+                {"source": _NUMBER, "target": _NUMBER, "step": _NUMBER, "paths": _NUMBER},
+                "source",
+                "target",
+                "step",
+                "paths",
+            )
+        ),
+        "left_out": record({"edges": _NUMBER, "paths": _NUMBER}, "edges", "paths"),
+    },
+    "paths",
+    "actors",
+    "nodes",
+    "edges",
+    "left_out",
+)
 _FIRST: Json = {"order_by": {"property_name": "result", "direction": "DESC"}, "limit": 3}
 _UNORDERED = (MULTI_ANALYSIS, SERIES, Analysis.SELECT_UNIQUE.value)
 _LACKING: Json = {"timeframe": "this_14_days"}
@@ -203,6 +246,11 @@ def _variants(analysis: str) -> tuple[Json, ...]:
                 "exclusions": [{"event_collection": "refunds", "actor_property": "user.id"}],
             },
         )
+    if analysis == PATHS:
+        return (
+            {"from": "7", "rename": [{"match": "* EUR", "as": "euros"}], "nodes": 3, "least": 2},
+            {"to": {"event_collection": "purchases"}, "counting": "occurrences", "window": "1_days"},
+        )
     if analysis == SESSIONS:
         return (
             {"interval": "daily", "timezone": "Europe/Warsaw", "cut": "daily", "gap": "1_hours"},
@@ -249,6 +297,8 @@ def answer_of(analysis: str) -> Json:
         return _funnel_answer()
     if analysis == RETENTION:
         return _retention()
+    if analysis == PATHS:
+        return _answer(_DIAGRAM, {})
     labelled = analysis in (MULTI_ANALYSIS, SERIES, *BEHAVIOURS)
     answer = _answer(_metric_result(_VALUES[analysis], labelled=labelled), {})
     if analysis == SERIES:

@@ -77,6 +77,12 @@ def calls() -> list[list[Any]]:
         ["funnel", "funnel", scenario.STEPS, timeframe],
         ["series", "series", {**timeframe, **SERIES}],
         [
+            "paths",
+            "paths",
+            "purchases",
+            {**timeframe, "actor_property": "user.id", "by": "country"},
+        ],
+        [
             "sessions",
             "sessions",
             [{"event_collection": "purchases"}],
@@ -115,6 +121,7 @@ EXPECTED = [
     ("funnel", scenario.FUNNEL),
     ("series", {"orders": 5, "twice": 10}),
     ("by name", 5),
+    ("sessions", {"sessions": 5, "events": 5}),
 ]
 
 

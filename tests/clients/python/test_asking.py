@@ -87,6 +87,7 @@ PLAIN: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
         },
     ),
     "funnel": (([Step("purchases", "user.id"), Step("purchases", "user.id").where(P("price") > 10)],), {}),
+    "paths": (("purchases",), {"actor_property": P("user.id"), "by": "country", "from_": "DE", "depth": 3}),
     "sessions": (("purchases",), {"actor_property": P("user.id"), "gap": "2_hours", "group_by": "country"}),
     "retention": (
         ("purchases",),
@@ -135,6 +136,7 @@ BUILT = {
     .fill(0)
     .show("revenue", "each", "buyers.rolling", "revenue.cumulative", "revenue.share"),
     "funnel": Query.funnel(Step("purchases", "user.id"), Step("purchases", "user.id").where(P("price") > 10)),
+    "paths": Query.paths("purchases").actor("user.id").named_by("country").starting_at("DE").depth(3),
     "sessions": Query.sessions("purchases").actor("user.id").gap("2_hours").by("country"),
     "retention": Query.retention("purchases", Step("purchases").where(P("price") > 5), actor=P("user.id"))
     .between(*JANUARY)
@@ -227,6 +229,19 @@ def test_rows_of_sessions(asker: Acumen) -> None:
     assert table.column_names[:3] == ["country", "sessions", "actors"]
     assert "entries" not in table.column_names
     assert str(table.schema.field("duration_average").type) == "double"
+
+
+def test_edges_of_paths(asker: Acumen) -> None:
+    answer = asker.paths("purchases", actor_property="user.id", by="price", timezone="UTC")
+    edges = [(edge.source.name, edge.target.name, edge.step, edge.paths) for edge in answer]
+    assert edges == [(7, 12.5, 0, 1)]
+    assert [node.id for node in answer.nodes] == list(range(len(answer.nodes)))
+    table = answer.to_arrow()
+    assert table.column_names == ["step", "source", "target", "source_name", "target_name", "paths"]
+    assert table.num_rows == len(edges)
+    to = asker.paths("purchases", actor_property="user.id", to={"event_collection": "purchases"})
+    assert to.nodes[0].began is not None
+    assert to.nodes[0].ended is None
 
 
 def test_rows_of_different_values(asker: Acumen) -> None:

@@ -23,6 +23,7 @@ from acumen_client.asking import (
     InSessions,
     InStickiness,
     Retained,
+    Taken,
 )
 from acumen_client.query import Condition, Narrowed, as_json, parameters_as_json
 from query.language.parameter_table import ANALYSIS_NAMES, taken_by
@@ -43,9 +44,11 @@ def test_each_analysis_takes_what_the_server_takes(analysis: str) -> None:
         "stickiness": InStickiness,
         "series": Computed,
         "sessions": InSessions,
+        "paths": Taken,
     }
     hints = own.get(analysis, Arranged)
-    taken = {*inspect.signature(method).parameters, *get_type_hints(hints)} - {"parameters"}
+    named = {*inspect.signature(method).parameters, *get_type_hints(hints)} - {"parameters"}
+    taken = {name.removesuffix("_") for name in named}
     assert taken == {parameter.name for parameter in taken_by(analysis)} - OF_FILES
 
 
@@ -144,6 +147,29 @@ def test_funnels_and_multi_analyses() -> None:
             "filters": [{"property_name": "price", "operator": "gt", "property_value": 5}],
         },
     ]
+    paths = Query.paths("visits").actor("user.id").named_by("path").starting_at("/").depth(3).within("1_days")
+    paths = paths.counting("sessions", "1_hours").rename({"/p/*": "a product"}).repeats().most(5, least=2)
+    assert paths.to_json() == {
+        "event_collection": "visits",
+        "actor_property": "user.id",
+        "by": "path",
+        "from": "/",
+        "depth": 3,
+        "window": "1_days",
+        "counting": "sessions",
+        "gap": "1_hours",
+        "rename": [{"match": "/p/*", "as": "a product"}],
+        "collapse_repeats": False,
+        "nodes": 5,
+        "least": 2,
+    }
+    assert Query.paths("a", "b").ending_at({"event_collection": "b", "filters": P("x") == 1}).to_json() == {
+        "events": [{"event_collection": "a"}, {"event_collection": "b"}],
+        "to": {
+            "event_collection": "b",
+            "filters": [{"property_name": "x", "operator": "eq", "property_value": 1}],
+        },
+    }
     several = Query.multi_analysis("purchases", {"p 90": Metric.percentile("price", 90)}, n=Metric.count())
     assert several.to_json()["analyses"] == {
         "p 90": {"analysis_type": "percentile", "target_property": "price", "percentile": 90},

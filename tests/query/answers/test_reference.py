@@ -378,6 +378,7 @@ def test_an_extraction_gives_the_events_back_as_they_were_sent(
         strategies.active_days(),
         strategies.active_periods(),
         strategies.sessions_queries(),
+        strategies.paths_queries(),
         strategies.extractions(),
     ),
     forced=strategies.filter_lists,

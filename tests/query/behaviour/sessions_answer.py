@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise, product
 from typing import Any
@@ -23,9 +23,14 @@ Session = list[Happened]
 
 
 def happened(
-    selections: Sequence[Selection], groups: Sequence[Group], collections: dict[str, list[Event]]
+    selections: Sequence[Selection],
+    rank: Callable[[Event, list[bool]], Any],
+    collections: dict[str, list[Event]],
 ) -> list[Happened]:
-    """Each event once for each of its actors; ``what`` is the event, and the selections it is in as bits."""
+    """Each event once for each of its actors; ``what`` is the event, and the selections it is in as bits.
+
+    ``rank`` orders events of one time and of the same selections.
+    """
     found: list[Happened] = []
     for collection, actor in dict.fromkeys((one.collection, one.actor) for one in selections):
         for event in collections.get(collection, []):
@@ -35,13 +40,13 @@ def happened(
                 for one in selections
             ]
             if any(bits):
-                rank = [not bit for bit in bits], [rank_of(event, group) for group in groups]
+                order_of = [not bit for bit in bits], rank(event, bits)
                 for value in reference.values_of(event, actor):
                     if value is not None:
                         kind, order = reference.order_at(actor, value)
                         # Times are not texts, though they sort beside them.
                         key = kind, isinstance(order, str), order
-                        found.append(Happened(key, reference.time_of(event), rank, (event, bits)))
+                        found.append(Happened(key, reference.time_of(event), order_of, (event, bits)))
     return found
 
 
@@ -70,7 +75,8 @@ def rank_of(event: Event, group: Group) -> tuple[int, Any]:
 
 def answer(query: SessionsQuery, collections: dict[str, list[Event]]) -> Any:
     pages = () if query.page is None else (Group(query.page),)
-    events = happened(query.events, (*pages, *query.groups), collections)
+    groups = (*pages, *query.groups)
+    events = happened(query.events, lambda event, _: [rank_of(event, one) for one in groups], collections)
     rules = SessionRules(query.gap, query.cuts, query.longest)
     found = [
         session
@@ -168,7 +174,7 @@ def _pages(query: SessionsQuery, events: Sequence[Happened]) -> Any:
     if query.page is None:
         return None
     page = Group(query.page)
-    values = {rank_of(one.what[0], page): _value(one.what[0], query.page) for one in events}
+    values = {rank_of(one.what[0], page): value_at(one.what[0], query.page) for one in events}
     numbers = Counter(rank_of(one.what[0], page) for one in events)
     ranked = sorted(numbers, key=lambda rank: (-numbers[rank], rank))
     named, others = ranked[: query.pages], ranked[query.pages :]
@@ -178,7 +184,7 @@ def _pages(query: SessionsQuery, events: Sequence[Happened]) -> Any:
     }
 
 
-def _value(event: Event, path: str) -> Any:
+def value_at(event: Event, path: str) -> Any:
     """The value as it was sent; nothing for objects."""
     value = reference.lookup(event, path)
     if isinstance(value, list):

@@ -221,6 +221,14 @@ OTHERS = {
             ],
         },
     ),
+    "paths": (
+        "paths",
+        {
+            "events": [{"event_collection": "files", "by": "plan"}, {"event_collection": "old"}],
+            "actor_property": "user.id",
+            "to": {"event_collection": "files", "filters": [where("paid", "eq", True)]},
+        },
+    ),
     "sessions": asked("sessions", "files", actor_property="user.id", timeframe=JANUARY),
     "sessions_of_two_collections_by_group": (
         "sessions",

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from keen import scoped_keys
 
 from query.language.analyses.behaviour_nodes import FunnelQuery
-from query.language.analyses.sequence_nodes import SessionsQuery
+from query.language.analyses.sequence_nodes import PathsQuery, SessionsQuery
 from query.language.filters import is_geo
 from query.language.nodes import Condition, Filter, MetricQuery, Operator, Span
 from storage.instants import format_instant, parse_instant
@@ -235,12 +235,17 @@ def activity_questions(draw: st.DrawFn) -> tuple[str, Any]:
     return analysis, asked
 
 
+def _paths(query: PathsQuery) -> tuple[str, Any]:
+    return "paths", {**spoken.paths(query), **spoken.timeframe(_closed(query.span))}
+
+
 questions = st.one_of(
     metric_questions(),
     metric_questions(),
     series_questions(),
     strategies.funnels().map(_funnel),
     strategies.sessions_queries().map(_sessions),
+    strategies.paths_queries().map(_paths),
     activity_questions(),
     strategies.extractions().map(
         lambda query: ("extraction", {**spoken.extraction(query), **spoken.timeframe(_closed(query.span))})
@@ -368,16 +373,18 @@ def _undated(told: Any) -> Any:
 
 
 def _parts(params: Any) -> list[Any]:
-    """The steps of a funnel, the entries of sessions with the time before that they read, or the question."""
+    """The steps of a funnel, the events of sessions and paths with the time before that they read, or the
+    question."""
     if "events" not in params:
         return list(params.get("steps", [params]))
     frame = dict(params.get("timeframe", {}))
     start = parse_instant(frame["start"]) if "start" in frame else None
-    if start is not None:
+    if start is not None and params.get("counting", "sessions") == "sessions":
         lengths = [params["gap"], params.get("longest", "0_minutes")]
         minutes = sum(int(length.removesuffix("_minutes")) for length in lengths)
         frame["start"] = format_instant(start - minutes * 60_000_000)
-    return [{**entry, **({"timeframe": frame} if frame else {})} for entry in params["events"]]
+    ends = [params[name] for name in ("from", "to") if isinstance(params.get(name), dict)]
+    return [{**part, **({"timeframe": frame} if frame else {})} for part in (*params["events"], *ends)]
 
 
 def _within(sides: Sides, part: Any) -> int:

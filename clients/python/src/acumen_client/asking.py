@@ -18,6 +18,7 @@ from acumen_client.query import (
     Metric,
     OrderLike,
     P,
+    Paths,
     Query,
     Retention,
     SeriesQuestion,
@@ -29,6 +30,7 @@ from acumen_client.query import (
 from acumen_client.results import (
     Events,
     FunnelResult,
+    PathsResult,
     Result,
     RetentionResult,
     SeriesResult,
@@ -157,6 +159,26 @@ class InStickiness(Asked, total=False):
     histogram: bool | None
     month_days: Literal[28, 30] | None
     round: int | Literal["none"] | None
+
+
+class Taken(Asked, total=False):
+    """Parameters of questions about paths; ``from`` is written ``from_``."""
+
+    actor_property: str | P | None
+    """If absent, the project's preference."""
+    by: str | P | None
+    """The property whose values are the nodes."""
+    from_: EventsLike | None
+    """Where paths begin: the name of a node, or an event."""
+    to: EventsLike | None
+    depth: int | None
+    counting: Literal["actors", "sessions", "occurrences"] | None
+    gap: str | None
+    window: str | None
+    collapse_repeats: bool | None
+    rename: Iterable[Mapping[str, str]] | None
+    nodes: int | None
+    least: int | None
 
 
 class Extracted(Asked, total=False):
@@ -315,6 +337,18 @@ def _stickiness(
     return cast("Call[Result]", question("stickiness", parameters_as_json(given)))
 
 
+def _paths(
+    event_collection: str | None = None,
+    events: EventsLike | Iterable[EventsLike] | None = None,
+    **parameters: Unpack[Taken],
+) -> Call[PathsResult]:
+    """The paths that actors take through the events of a collection, or of several."""
+    given: dict[str, Any] = {"event_collection": event_collection, "events": events, **parameters}
+    if "from_" in given:
+        given["from"] = given.pop("from_")
+    return cast("Call[PathsResult]", question("paths", parameters_as_json(given)))
+
+
 def _extraction(event_collection: str, **parameters: Unpack[Extracted]) -> Call[Events]:
     """The events themselves, 100,000 at most; ``extract`` has no such limit."""
     given = parameters_as_json({"event_collection": event_collection, **parameters})
@@ -343,6 +377,7 @@ class Asking(Extracting, Tailing):
     retention = blocking(_retention)
     lifecycle = blocking(_lifecycle)
     stickiness = blocking(_stickiness)
+    paths = blocking(_paths)
     extraction = blocking(_extraction)
     sql = blocking(statement)
 
@@ -356,6 +391,8 @@ class Asking(Extracting, Tailing):
     def ask(self, query: Retention) -> RetentionResult: ...
     @overload
     def ask(self, query: Stickiness) -> Result: ...
+    @overload
+    def ask(self, query: Paths) -> PathsResult: ...
     @overload
     def ask(self, query: Extraction) -> Events: ...
     def ask(self, query: Query) -> Told:
@@ -385,6 +422,7 @@ class AsyncAsking(AsyncExtracting, AsyncTailing):
     retention = awaited(_retention)
     lifecycle = awaited(_lifecycle)
     stickiness = awaited(_stickiness)
+    paths = awaited(_paths)
     extraction = awaited(_extraction)
     sql = awaited(statement)
 
@@ -398,6 +436,8 @@ class AsyncAsking(AsyncExtracting, AsyncTailing):
     async def ask(self, query: Retention) -> RetentionResult: ...
     @overload
     async def ask(self, query: Stickiness) -> Result: ...
+    @overload
+    async def ask(self, query: Paths) -> PathsResult: ...
     @overload
     async def ask(self, query: Extraction) -> Events: ...
     async def ask(self, query: Query) -> Told:

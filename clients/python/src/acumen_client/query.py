@@ -508,6 +508,11 @@ class Query(Narrowed):
         return Stickiness("stickiness", _named_events(events))
 
     @staticmethod
+    def paths(*events: EventsLike) -> Paths:
+        """The paths that actors take through the events of a collection, or of several."""
+        return Paths("paths", _named_events(events))
+
+    @staticmethod
     def extraction(collection: str) -> Extraction:
         """The events themselves."""
         return Extraction("extraction", {"event_collection": collection})
@@ -710,6 +715,53 @@ class Stickiness(Divided):
 
     def round(self, decimals: int | Literal["none"]) -> Self:
         return self._with(round=decimals)
+
+
+@dataclass(frozen=True, slots=True)
+class Paths(Query):
+    """A question for the paths that actors take: nodes and edges, for a Sankey diagram."""
+
+    def actor(self, actor: str | P) -> Self:
+        """The property that identifies an actor; if absent, the project's preference."""
+        return self._with(actor_property=_name(actor))
+
+    def named_by(self, target: str | P) -> Self:
+        """The property whose values are the nodes."""
+        return self._with(by=_name(target))
+
+    def starting_at(self, anchor: EventsLike) -> Self:
+        """Paths begin at a node of this name, or at an event as ``{"event_collection": …, "filters": …}``."""
+        return self._with(**{"from": anchor_as_json(anchor)})
+
+    def ending_at(self, anchor: EventsLike) -> Self:
+        """Paths end at a node of this name, or at an event."""
+        return self._with(to=anchor_as_json(anchor))
+
+    def depth(self, nodes: int) -> Self:
+        """The most nodes of a path."""
+        return self._with(depth=nodes)
+
+    def counting(self, what: Literal["actors", "sessions", "occurrences"], gap: str | None = None) -> Self:
+        """One path of each; ``gap`` is the break that ends a path, as ``"30_minutes"``."""
+        return self._with(counting=what, **({} if gap is None else {"gap": gap}))
+
+    def within(self, window: str) -> Self:
+        """The longest time from the event that paths begin, or end, at: ``"1_days"``."""
+        return self._with(window=window)
+
+    def rename(self, named: Mapping[str, str]) -> Self:
+        """Other names for those that match: ``{"/product/*": "a product"}``."""
+        rules = [{"match": match, "as": name} for match, name in named.items()]
+        return self._with(rename=[*self.parameters.get("rename", []), *rules])
+
+    def repeats(self) -> Self:
+        """Events of one name that follow each other are nodes of their own."""
+        return self._with(collapse_repeats=False)
+
+    def most(self, nodes: int | None = None, *, least: int | None = None) -> Self:
+        """How many nodes of each step are named, and how many paths an edge must have."""
+        given = {"nodes": nodes, "least": least}
+        return self._with(**{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -947,6 +999,11 @@ def events_as_json(events: EventsLike | Iterable[EventsLike]) -> list[Json]:
     return [parameters_as_json(one) for one in named]
 
 
+def anchor_as_json(anchor: EventsLike) -> Any:
+    """A node's name as it is, or an event."""
+    return anchor if isinstance(anchor, str) else parameters_as_json(anchor)
+
+
 def _analyses_as_json(analyses: Mapping[str, Metric | Mapping[str, Any]]) -> Json:
     return {
         label: one.to_json() if isinstance(one, Metric) else as_json(one) for label, one in analyses.items()
@@ -996,4 +1053,6 @@ _READERS: Mapping[str, Any] = {
     "property_names": _names_as_json,
     "measures": _names_as_json,
     "events": events_as_json,
+    "from": anchor_as_json,
+    "to": anchor_as_json,
 }

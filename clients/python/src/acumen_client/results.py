@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -439,6 +439,77 @@ class RetentionResult(AnyResult):
 
 
 @dataclass(frozen=True)
+class PathNode:
+    """A node of a diagram of paths: what actors did at one step."""
+
+    id: int
+    step: int
+    """From 0; in paths that end at an event, up to 0."""
+    name: Any
+    paths: int
+    names: int | None = None
+    """How many names are together in a node ``other``; None for a node of one name."""
+    ended: int | None = None
+    """The paths that end here; None in paths to an event."""
+    began: int | None = None
+    """The paths that begin here, in paths to an event."""
+    beyond: int | None = None
+    """At the last step: the paths that would go on."""
+
+
+@dataclass(frozen=True)
+class PathEdge:
+    """How many paths lead from one node to another."""
+
+    source: PathNode
+    target: PathNode
+    step: int
+    paths: int
+
+
+@dataclass(frozen=True)
+class PathsResult(AnyResult):
+    """The answer to a question for paths; iterating gives its edges."""
+
+    @cached_property
+    def nodes(self) -> Sequence[PathNode]:
+        known = {one.name for one in fields(PathNode)}
+        return tuple(
+            PathNode(**{name: value for name, value in sent.items() if name in known})
+            for sent in self.value["nodes"]
+        )
+
+    @cached_property
+    def edges(self) -> Sequence[PathEdge]:
+        return tuple(
+            PathEdge(self.nodes[sent["source"]], self.nodes[sent["target"]], sent["step"], sent["paths"])
+            for sent in self.value["edges"]
+        )
+
+    @property
+    def rows(self) -> Sequence[PathEdge]:
+        return self.edges
+
+    def __iter__(self) -> Iterator[PathEdge]:
+        return iter(self.edges)
+
+    def __len__(self) -> int:
+        return len(self.edges)
+
+    def columns(self) -> list[frames.Column]:
+        """The edges, with the names of their nodes."""
+        edges = self.edges
+        return [
+            frames.Column("step", [edge.step for edge in edges], frames.Kind.INTEGER),
+            frames.Column("source", [edge.source.id for edge in edges], frames.Kind.INTEGER),
+            frames.Column("target", [edge.target.id for edge in edges], frames.Kind.INTEGER),
+            frames.column("source_name", [edge.source.name for edge in edges]),
+            frames.column("target_name", [edge.target.name for edge in edges]),
+            frames.Column("paths", [edge.paths for edge in edges], frames.Kind.INTEGER),
+        ]
+
+
+@dataclass(frozen=True)
 class Events(AnyResult):
     """The answer to an extraction: events, with ``keen.timestamp`` and ``keen.created_at`` as datetimes."""
 
@@ -458,7 +529,7 @@ class Events(AnyResult):
         return frames.columns_of_events(self.rows)
 
 
-Told: TypeAlias = Result | SeriesResult | FunnelResult | RetentionResult | Events
+Told: TypeAlias = Result | SeriesResult | FunnelResult | PathsResult | RetentionResult | Events
 """The answer to a question of any kind."""
 
 
@@ -517,6 +588,7 @@ def answer_of(
         "retention": RetentionResult,
         "series": SeriesResult,
         "extraction": Events,
+        "paths": PathsResult,
     }
     return kinds.get(analysis, Result)(
         analysis=analysis,

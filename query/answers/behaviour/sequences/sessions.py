@@ -11,7 +11,7 @@ import numpy as np
 from query.answers.behaviour.actor_events import ReadEvents, read_events
 from query.answers.behaviour.arranging import Arranging, CellResults, arranged, check_cells
 from query.answers.behaviour.selections import SelectionPlan, plan_selections
-from query.answers.behaviour.session_measures import Pages, SessionMeasures
+from query.answers.behaviour.sequences.session_measures import Pages, SessionMeasures
 from query.answers.behaviour.value_texts import Decoder, Grouping, group_items
 from query.behaviour.cells import different
 from query.behaviour.sequences import Integers, in_sequence
