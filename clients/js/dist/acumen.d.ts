@@ -4,7 +4,7 @@ import { type Properties, type Source } from "./events.js";
 import { type ExtractOptions } from "./extracting.js";
 import { type CallOptions, type Target } from "./http.js";
 import { AccessKeys, Collections, Dashboards, Datasets, Projects, SavedQueries } from "./managing.js";
-import { type Answer, type Arranged, type EventList, type Extraction, type Followed, type FunnelAnswer, type InLifecycle, type InSessions, type FunnelCounts, type InStickiness, type LifecycleResult, type Multi, type MultiResult, type Percentile, type SeriesAnswer, type Several, type SessionsResult, type SqlAnswer, type SqlOptions, type Retained, type RetentionAnswer, type Step, type StickinessResult, type StoredEvent, type Targeted, type Timezone } from "./questions.js";
+import { type Answer, type Arranged, type EventList, type Extraction, type Followed, type FunnelAnswer, type InLifecycle, type InSessions, type FunnelCounts, type InStickiness, type LifecycleResult, type Multi, type MultiResult, type Paths, type Percentile, type SeriesAnswer, type Several, type SessionsResult, type SqlAnswer, type SqlOptions, type Retained, type RetentionAnswer, type Step, type StickinessResult, type StoredEvent, type Taken, type Targeted, type Timezone } from "./questions.js";
 import { type Outcome, type SenderOptions } from "./recording.js";
 import { Tail, type TailOptions } from "./tail.js";
 export interface AcumenOptions extends Target {
@@ -283,6 +283,8 @@ export declare class Acumen {
     lifecycle<const P extends InLifecycle>(events: string | readonly EventList[], parameters: P, options?: CallOptions): Promise<Answer<LifecycleResult<P>>>;
     /** The actors of each day, its week and its month, and their ratios; or how often they come. */
     stickiness<const P extends InStickiness>(events: string | readonly EventList[], parameters: P, options?: CallOptions): Promise<Answer<StickinessResult<P>>>;
+    /** The paths that actors take through the events of a collection, or of several. */
+    paths(events: string | readonly EventList[], parameters?: Taken, options?: CallOptions): Promise<Answer<Paths>>;
     /** The events in one answer: 100,000 at most. */
     extraction(collection: string, parameters?: Extraction, options?: CallOptions): Promise<Answer<StoredEvent[]>>;
     /**

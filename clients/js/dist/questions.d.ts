@@ -137,6 +137,10 @@ export interface EventList {
     event_collection: string;
     actor_property?: string;
     filters?: readonly Filter[];
+    /** In paths: what its events are called, in place of the collection. */
+    name?: string;
+    /** In paths: the property by whose value they are called instead. */
+    by?: string;
 }
 /** Parameters of questions about sessions. */
 export interface InSessions extends Arranged {
@@ -191,6 +195,56 @@ type Measured<P> = P extends {
 export type SessionsResult<P> = Spread<P extends {
     group_by: Group | readonly Group[];
 } ? (Names<P> & Measured<P>)[] : Measured<P>, P>;
+/** Parameters of questions about paths. */
+export interface Taken extends Common {
+    /** If absent, the project's preference. */
+    actor_property?: string;
+    /** The property whose values are the nodes. */
+    by?: string;
+    /** Where paths begin: the name of a node, or an event. */
+    from?: string | EventList;
+    to?: string | EventList;
+    depth?: number;
+    counting?: "actors" | "sessions" | "occurrences";
+    gap?: string;
+    window?: string;
+    collapse_repeats?: boolean;
+    /** `*` is any text. */
+    rename?: readonly {
+        match: string;
+        as: string;
+    }[];
+    nodes?: number;
+    least?: number;
+}
+/** The paths that actors take, for a Sankey diagram: `source` and `target` are places in `nodes`. */
+export interface Paths {
+    paths: number;
+    actors: number;
+    nodes: {
+        id: number;
+        step: number;
+        name: Json;
+        /** How many names are together in a node `other`. */
+        names?: number;
+        paths: number;
+        ended?: number;
+        /** With `to`, in place of `ended`. */
+        began?: number;
+        /** At the last step: paths that would go on. */
+        beyond?: number;
+    }[];
+    edges: {
+        source: number;
+        target: number;
+        step: number;
+        paths: number;
+    }[];
+    left_out: {
+        edges: number;
+        paths: number;
+    };
+}
 export interface Step {
     event_collection: string;
     actor_property?: string;
