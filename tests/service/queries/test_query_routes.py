@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -118,18 +119,27 @@ def test_a_callback_that_is_no_name_is_refused(
     assert reply.headers["content-type"] == "application/json"
 
 
-@pytest.mark.parametrize("analysis", sorted(ANALYSES - {"funnel"}))
+NOWHERE = {"event_collection": 'no"where\r\nSet-Cookie: a=b'}
+OF_NOWHERE: dict[str, dict[str, Any]] = {
+    "funnel": {"steps": [NOWHERE], "actor_property": "who"},
+    "series": {"series": {"n": {"analysis_type": "count", **NOWHERE}}},
+    "sessions": {**NOWHERE, "actor_property": "who"},
+    "retention": {
+        "starting_event": NOWHERE,
+        "actor_property": "who",
+        "timeframe": "this_2_days",
+        "interval": "daily",
+    },
+}
+"""The parameters of analyses that take others than most."""
+
+
+@pytest.mark.parametrize("analysis", sorted(ANALYSES))
 def test_a_missing_collection_is_an_empty_answer_with_a_warning(
     served: Served, project: ServedProject, analysis: str
 ) -> None:
-    params = {
-        "event_collection": 'no"where\r\nSet-Cookie: a=b',
-        "target_property": "p",
-        "percentile": 50,
-        "analyses": {"n": {"analysis_type": "count"}},
-    }
-    if analysis == "series":
-        params = {"series": {"n": {"analysis_type": "count", "event_collection": params["event_collection"]}}}
+    of_most = {"target_property": "p", "percentile": 50, "analyses": {"n": {"analysis_type": "count"}}}
+    params = OF_NOWHERE.get(analysis, {**NOWHERE, **of_most})
     path = f"/3.0/projects/{project.id}/queries/{analysis}"
     reply = served.request("POST", path, params, key=project.read_key)
     assert reply.status == 200, reply.body
