@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 
 from query.language.filters import is_geo
 from query.language.nodes import Filter
+from query.language.parameter_table import METRICS, MULTI_ANALYSIS
 from service.auth.embed_tokens import TOKEN_LENGTH_MAX
+from service.saved_queries.definition import KEPT_BESIDE
 from tests.query import spoken, strategies
 from tests.query.answers.test_reference import close
 from tests.query.support_source import Event
@@ -52,6 +54,9 @@ FRAMES = [
     {"start": "2023-11-14T22:15:00Z", "end": "2023-11-16T00:00:00Z"},
 ]
 _numbers = itertools.count()
+
+
+OF_DATASETS = METRICS | {MULTI_ANALYSIS}
 
 
 @pytest.fixture(scope="module")
@@ -213,9 +218,11 @@ def _check_saved(sides: Sides, token: str, analysis: str, params: Any) -> None:
         sides.whole.told(sides.all, "GET", "queries/saved/q/result")
         for _ in range(2):
             narrowed, whole = sides.both(token, "GET", "queries/saved/q/result")
-            more = {"compare"} if "compare" in whole else set()
-            assert set(narrowed) == {"viewer", "query_name", "query", "metadata", "result", *more}
-            assert narrowed.get("compare") == whole.get("compare")
+            beside = sorted(set(whole) & set(KEPT_BESIDE))
+            assert set(narrowed) == {"viewer", "query_name", "query", "metadata", "result", *beside}
+            assert close(
+                [narrowed[name] for name in sorted(beside)], [whole[name] for name in sorted(beside)]
+            )
             assert set(narrowed["query"]) == SHOWN
             assert close(_drawn(narrowed["result"]), _drawn(whole["result"])), (narrowed, whole)
     sides.owners("DELETE", "queries/saved/q")
