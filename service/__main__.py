@@ -76,6 +76,7 @@ def _parser(command: Sequence[str]) -> CommandParser:
     _add_dashboards(commands, selected=list(command) == ["dashboards"])
     _add_import(commands, selected=list(command) == ["import"])
     _add_demo(commands, selected=list(command) == ["demo"])
+    _add_mcp(commands, selected=list(command) == ["mcp"])
     files.add_files(commands, _add_data, _files)
     _add_check(commands)
     _add_repair(commands)
@@ -172,6 +173,20 @@ def _add_demo(commands: Any, *, selected: bool) -> None:
 
         demo.add_arguments(command)
         command.set_defaults(run=_demo)
+
+
+def _add_mcp(commands: Any, *, selected: bool) -> None:
+    command = commands.add_parser(
+        "mcp",
+        help="let a program that works with language models ask a server, by the Model Context Protocol",
+        description="Answer messages of the Model Context Protocol on standard input, one a line, by "
+        "asking a running server with one key: its tools are what the key may do. See docs/mcp.md.",
+    )
+    if selected:
+        from service.cli import mcp
+
+        mcp.add_arguments(command)
+        command.set_defaults(run=mcp.run)
 
 
 def _add_check(commands: Any) -> None:

@@ -461,6 +461,14 @@ class Settings(BaseSettings):
         description="Seconds without a SQL statement after which the process that waits for the next one "
         "ends; it takes about 100 MB.",
     )
+    mcp_answer_bytes_max: int = Field(
+        256 << 10, ge=1_000, description="Bytes of what one tool of the MCP server answers (an error beyond)."
+    )
+    mcp_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated origins of further web pages that may use the MCP server, such as "
+        "`https://agents.example.com`.",
+    )
     cached_bytes_max: int = Field(
         64 * MIB, ge=0, description="Bytes of saved queries' results that one worker holds in memory."
     )
@@ -659,6 +667,16 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(part.strip().lower().lstrip("@") for part in value.split(",") if part.strip())
+
+    @field_validator("mcp_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        origins = tuple(part.strip().lower().rstrip("/") for part in value.split(",") if part.strip())
+        if not all(re.fullmatch(r"https?://[^/?#@\s]+", one) for one in origins):
+            raise ValueError("must be origins such as https://agents.example.com, separated by commas")
+        return origins
 
     @field_validator("unknown_parameters")
     @classmethod

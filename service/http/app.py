@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from query.language.parameters import analysis_meant
 from query.language.suggestions import did_you_mean, meant
 from service.errors import MethodNotAllowed, NotFound
+from service.http.agents import mcp
 from service.http.error_rendering import render
 from service.http.openapi import recording
 from service.http.openapi.document import document
@@ -65,6 +66,7 @@ SERVED = (
     shares.area,
     embedding.area,
     pictures.area,
+    mcp.area,
     keys.area,
     erasure.area,
     extractions.area,
@@ -100,6 +102,7 @@ AREAS = (
     shares.area,
     embedding.area,
     pictures.area,
+    mcp.area,
     schema.area,
     discovery.area,
     keys.area,

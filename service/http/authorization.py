@@ -50,11 +50,13 @@ class Realm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``permissions``: a project's key needs one of these, and all of ``further``."""
+    """``permissions``: a project's key needs one of these, and all of ``further``. ``bearer``: the header may
+    also hold ``Bearer`` and the key."""
 
     realm: Realm
     permissions: frozenset[Permission] = frozenset()
     further: frozenset[Permission] = frozenset()
+    bearer: bool = False
 
     async def admit(self, parts: Parts, request: Request) -> Caller:
         """The caller.
@@ -63,6 +65,8 @@ class Rule:
         token also EmbedTokenExpired, OriginNotAllowed; for a session NotLoggedIn, CrossSite.
         """
         header, parameter = given_keys(request.scope)
+        if self.bearer:
+            header = without_scheme(header)
         if header == SESSION:
             caller = await parts.accounts.caller(
                 await admit_session(parts, request), project_of(request.scope)
@@ -81,6 +85,12 @@ class Rule:
         caller.require(*self.permissions)
         for permission in self.further:
             caller.require(permission)
+
+
+def without_scheme(header: bytes) -> bytes:
+    """The key in a header ``Authorization`` that may begin with ``Bearer``."""
+    scheme, _, key = header.partition(b" ")
+    return key.strip() if scheme.lower() == b"bearer" else header
 
 
 PUBLIC = Rule(Realm.PUBLIC)

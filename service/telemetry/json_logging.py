@@ -78,7 +78,9 @@ def secrets_of(scope: MutableMapping[str, Any]) -> tuple[str, ...]:
     query_string: bytes = scope["query_string"]
     match = _ACCESS_KEY.match(scope["path"])
     secrets = {match[1], quote(match[1], safe="")} if match is not None else set()
-    secrets |= {value.decode("latin-1").strip() for name, value in headers if name == b"authorization"}
+    for sent in (value.decode("latin-1").strip() for name, value in headers if name == b"authorization"):
+        # With a scheme in front, as some routes take it, the key alone is secret too.
+        secrets |= {sent, sent.rpartition(" ")[2]}
     for cookies in (value.decode("latin-1") for name, value in headers if name == b"cookie"):
         secrets |= {cookie.partition("=")[2].strip() for cookie in cookies.split(";")}
     for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):

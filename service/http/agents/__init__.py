@@ -1,0 +1,1 @@
+"""The MCP server: what programs that work with language models may ask with one key."""
