@@ -75,7 +75,7 @@ class Reference:
             return self.value(one.of, period, place, key, one.window)
         value = self.value(one.of, period, place, key, window)
         total = self.total(one, period, place, window)
-        return times(100, divided(value, total))
+        return percent(value, total)
 
     def total(self, one: Share, period: Period, place: int, window: Window) -> Any:
         if self.query.groups:
@@ -180,7 +180,7 @@ class Reference:
                 "change_percent": self.block(
                     shown,
                     query.shown,
-                    lambda k, n: times(100, divided(minus(here(k, n), base(k, n)), absolute(base(k, n)))),
+                    lambda k, n: percent(minus(here(k, n), base(k, n)), absolute(base(k, n))),
                 ),
             }
         return part
@@ -275,6 +275,11 @@ def times(left: Any, right: Any) -> Any:
     if ... in (left, right):
         return ...
     return None if left is None or right is None else usual(left * right)
+
+
+def percent(value: Any, total: Any) -> Any:
+    hundredfold = times(100, value)
+    return times(100, divided(value, total)) if hundredfold is None else divided(hundredfold, total)
 
 
 def divided(left: Any, right: Any) -> Any:

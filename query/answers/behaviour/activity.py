@@ -11,7 +11,7 @@ from query.answers.behaviour.actor_events import ReadEvents, read_events
 from query.answers.behaviour.arranging import Arranging, CellResults, arranged, check_cells
 from query.answers.behaviour.selections import SelectionPlan, plan_selections
 from query.answers.behaviour.value_texts import Decoder, Grouping, group_items
-from query.answers.values import rounded, timeframes
+from query.answers.values import number, rounded, timeframes
 from query.behaviour import activity
 from query.behaviour.cells import different
 from query.behaviour.sequences import Integers
@@ -169,7 +169,7 @@ def _ratios(counts: list[int | None], decimals: int | None) -> dict[str, int | f
     values: dict[str, int | float | None] = dict(zip(_DAY, counts, strict=True))
     for name, (part, whole) in _RATIOS.items():
         some, all_ = values[part], values[whole]
-        values[name] = None if some is None or not all_ else rounded(some / all_, decimals)
+        values[name] = None if some is None or not all_ else rounded(number(some / all_), decimals)
     return values
 
 

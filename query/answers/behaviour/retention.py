@@ -11,7 +11,7 @@ from query.answers.behaviour.actor_events import ReadEvents, read_events
 from query.answers.behaviour.arranging import check_cells
 from query.answers.behaviour.selections import SelectionPlan, plan_selections
 from query.answers.behaviour.value_texts import Decoder, group_items
-from query.answers.values import rounded
+from query.answers.values import number, rounded
 from query.behaviour.activity import table_bytes
 from query.behaviour.retention import RetentionCounts, RetentionRules, retention
 from query.behaviour.sequences import Integers
@@ -204,4 +204,4 @@ class _Writer:
         }
 
     def _rate(self, count: int | None, size: int) -> Any:
-        return None if count is None or not size else rounded(count / size, self._query.decimals)
+        return None if count is None or not size else rounded(number(count / size), self._query.decimals)

@@ -33,10 +33,16 @@ def parse_funnel(parsing: Parsing) -> FunnelQuery:
     for name in ("inverted", "optional"):
         if getattr(first, name):
             raise InvalidQuery(f"The first step of a funnel cannot be {name}.")
-    if first.least_gap or first.most_gap is not None or first.with_dropped:
-        raise InvalidQuery(
-            "The first step of a funnel has none before it: no gap, and none that dropped out."
-        )
+    for name, given in (
+        ("min_gap", first.least_gap > 0),
+        ("max_gap", first.most_gap is not None),
+        ("with_dropped", first.with_dropped),
+    ):
+        if given:
+            raise InvalidQuery(
+                f"'steps[0].{name}' has no meaning: no step is before the first one. "
+                "Send it with a later step."
+            )
     return ordered(parsing, FunnelQuery(parsed))
 
 
@@ -58,6 +64,9 @@ def _step(parsing: Parsing, step: Any, where: str) -> Step:
     gaps = {name: length(f"{where}{name}", step.get(name)) for name in ("min_gap", "max_gap")}
     if inverted and any(gap is not None for gap in gaps.values()):
         raise InvalidQuery(f"'{where[:-1]}' is inverted, and so cannot have a 'min_gap' or 'max_gap'.")
+    least, most = gaps["min_gap"] or 0, gaps["max_gap"]
+    if most is not None and least > most:
+        raise InvalidQuery(f"'{where}min_gap' must not be longer than 'max_gap': no event could lie between.")
     return Step(
         collection=collection,
         actor=actor,
@@ -68,8 +77,8 @@ def _step(parsing: Parsing, step: Any, where: str) -> Step:
         optional=optional,
         with_actors=with_actors,
         with_dropped=with_dropped,
-        least_gap=gaps["min_gap"] or 0,
-        most_gap=gaps["max_gap"],
+        least_gap=least,
+        most_gap=most,
         echo={
             "with_actors": with_actors,
             "actor_property": own or actor,

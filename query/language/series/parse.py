@@ -226,16 +226,24 @@ def _check_formulas(
     for formula in formulas:
         for name in named(formula.expression):
             if name.label not in known:
-                near = nearest(name.label, known)
-                hint = f"Did you mean '{near}'?" if near else f"Known are {', '.join(known[:20])}."
+                others = [label for label in known if label != formula.label]
                 raise InvalidQuery(
                     f"'formulas.{shown(formula.label)}': '{shown(name.label)}' at position {name.position} "
-                    f"is no series or formula. {hint}"
+                    f"is no series or formula. {_hint(name.label, others)}"
                 )
     depths: dict[str, int] = {}
     for formula in formulas:
         _check_cycles(formula.label, by_label, over, [], depths)
     _check_windows(by_label, windowed)
+
+
+def _hint(label: str, known: Sequence[str]) -> str:
+    """What may help whoever used a name that is not there."""
+    of, _, window = label.rpartition(".")
+    if of in known and window in ("cumulative", "rolling", "share"):
+        return f"It is there where '{window}' has '{shown(of)}'."
+    near = nearest(label, known)
+    return f"Did you mean '{near}'?" if near else f"Known are {', '.join(known[:20])}."
 
 
 def _check_windows(by_label: Mapping[str, Formula], windowed: Sequence[Windowed]) -> None:

@@ -210,7 +210,7 @@ def test_rows_of_series_and_what_they_are_compared_with(asker: Acumen) -> None:
     (row,) = answer
     names = ["", ".compared", ".change", ".change_percent"]
     assert {name: row[f"revenue{name}"] for name in names} == {
-        "": 12.5, ".compared": 37, ".change": -24.5, ".change_percent": -24.5 / 37 * 100,
+        "": 12.5, ".compared": 37, ".change": -24.5, ".change_percent": 100 * -24.5 / 37,
     }  # fmt: skip
     assert answer.compare is not None
     assert answer.compare["timeframe"]["start"] == "2026-01-01T00:00:00.000Z"
