@@ -43,6 +43,14 @@ def steps() -> list[Json]:
     ]
 
 
+def daily(analysis: str, *, target: str = "", **more: Any) -> Json:
+    """A question for series, of one that is called ``orders`` or ``revenue``, by days."""
+    name, named = ("revenue", {"target_property": target}) if target else ("orders", {})
+    one = {"event_collection": "purchases", "analysis_type": analysis, **named}
+    frame = span(analysis)["timeframe"]
+    return {"analysis_type": "series", "timeframe": frame, "interval": "daily", "series": {name: one}, **more}
+
+
 REVENUE = span("sum", target_property="price")
 SAVED: dict[str, tuple[Json, Json]] = {
     "metric": (REVENUE, {"display_name": "Revenue", "visualization": {"type": "metric", "format": "EUR"}}),
@@ -75,6 +83,23 @@ SAVED: dict[str, tuple[Json, Json]] = {
             "display_name": "90th percentile of orders",
             "visualization": {"type": "gauge", "target": 40, "max": 60, "format": "EUR"},
         },
+    ),
+    "rolling": (
+        daily(
+            "count",
+            rolling={"orders": 7},
+            formulas={"7-day average": "orders.rolling / 7"},
+            show=["orders", "7-day average"],
+        ),
+        {"display_name": "Orders a day"},
+    ),
+    "cumulative": (
+        daily("sum", target="price", cumulative=["revenue"], show=["revenue.cumulative"]),
+        {"display_name": "Revenue so far", "visualization": {"format": "EUR"}},
+    ),
+    "top-other": (
+        daily("sum", target="price", group_by="country", top={"limit": 3, "by": "revenue", "other": True}),
+        {"display_name": "Revenue of countries", "visualization": {"format": "EUR"}},
     ),
     "table": (
         span(
