@@ -70,7 +70,8 @@ def project(served: Served) -> ServedProject:
 
 
 def _asked_about(commit: bytes) -> bool:
-    return COMMITS_FROM <= json.loads(commit)["keen"]["timestamp"] < COMMITS_TO
+    timestamp: str = json.loads(commit)["keen"]["timestamp"]
+    return COMMITS_FROM <= timestamp < COMMITS_TO
 
 
 def _record(served: Served, project: ServedProject, name: str, events: list[bytes]) -> None:

@@ -103,6 +103,13 @@ def sessions(reply: Any) -> Rows:
     yield (*result.values(), names, counts)
 
 
+def edges(reply: Any) -> Rows:
+    """Of each edge: its step, its two names, and how many paths it has."""
+    names = [node["name"] for node in reply["result"]["nodes"]]
+    for edge in reply["result"]["edges"]:
+        yield edge["step"], names[edge["source"]], names[edge["target"]], edge["paths"]
+
+
 def is_(name: str, value: Any) -> list[Body]:
     return [{"property_name": name, "operator": "eq", "property_value": value}]
 
@@ -477,6 +484,41 @@ ACTORS: Sequence[Question] = (
         },
         DAYS + "SELECT day, dau, dau / mau, mau FROM numbers",
         intervals,
+    ),
+    Question(
+        "12. the paths that begin at the home page",
+        "paths",
+        {
+            "event_collection": "web_requests",
+            "actor_property": "visitor.id",
+            "timeframe": WEB,
+            "by": "request.path",
+            "from": "/",
+            "depth": 3,
+            "nodes": 3,
+        },
+        # Repeats are one place; events of one time are in the order of their names.
+        """
+        WITH marked AS (
+            SELECT *, lag(page) OVER (PARTITION BY visitor ORDER BY ts, page) AS before FROM requests),
+        places AS (
+            SELECT visitor, page, row_number() OVER (PARTITION BY visitor ORDER BY ts, page) AS number
+            FROM marked WHERE page IS DISTINCT FROM before),
+        starts AS (SELECT visitor, min(number) AS home FROM places WHERE page = '/' GROUP BY visitor),
+        steps AS (
+            SELECT visitor, page, number - home AS step
+            FROM places JOIN starts USING (visitor) WHERE number - home BETWEEN 0 AND 2),
+        frequent AS (
+            SELECT step, page FROM steps GROUP BY step, page
+            QUALIFY row_number() OVER (PARTITION BY step ORDER BY count(*) DESC, page) <= 3),
+        named AS (
+            SELECT visitor, step, coalesce(frequent.page, 'other') AS name
+            FROM steps LEFT JOIN frequent USING (step, page))
+        SELECT here.step, here.name, next.name, count(*)
+        FROM named AS here JOIN named AS next ON next.visitor = here.visitor AND next.step = here.step + 1
+        GROUP BY ALL
+        """,
+        edges,
     ),
     Question(
         "12. what follows the home page, by SQL of a client",

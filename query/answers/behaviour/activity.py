@@ -84,8 +84,8 @@ class _States:
         found: list[dict[int, int]] = [{} for _ in range(self._intervals)]
         for interval in range(self._begun, self._intervals):
             found[interval] = dict.fromkeys(range(groups), _NOT_BEGUN)
-        for cell, number in enumerate(self._cells.tolist()):
-            group, interval = divmod(number, self._intervals)
+        for cell, place in enumerate(self._cells.tolist()):
+            group, interval = divmod(place, self._intervals)
             found[interval][group] = cell
         return found
 

@@ -130,8 +130,8 @@ class _Writer:
         """A row for each cohort; of groups one for each group and cohort that has actors."""
         texts: list[bytes] = []
         size = 0
-        for number, row in enumerate(self._rows(counts)):
-            if number % 256 == 0:
+        for at, row in enumerate(self._rows(counts)):
+            if at % 256 == 0:
                 self._check()
             text = dumps(row)
             size += len(text) + 1
