@@ -202,7 +202,7 @@ def test_funnels_intersect_sets_of_actors_whatever_the_order_of_events(
         assert "actors" not in body
 
 
-@checked(1_000)
+@checked(500)
 @given(collections=journeys(), query=ordered_funnels(), seed=st.integers(0, 2**32))
 def test_ordered_funnels_follow_the_events_of_each_actor(
     engine: Engine, data_folder: Path, collections: dict[str, list[Event]], query: FunnelQuery, seed: int

@@ -47,7 +47,7 @@ def events_of(steps: int) -> st.SearchStrategy[list[Event]]:
     return st.lists(st.tuples(actors, times, masks), max_size=30)
 
 
-@settings(max_examples=examples(1_500), deadline=None)
+@settings(max_examples=examples(1_000), deadline=None)
 @given(st.data(), rules_of_steps(), RULES)
 def test_arrays_agree_with_the_reference(
     data: st.DataObject, steps: list[StepRule], rules: OrderRules
