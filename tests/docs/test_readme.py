@@ -224,6 +224,7 @@ def test_the_commands_it_names_are_there(server: Served) -> None:
         "projects",
         "keys",
         "import",
+        "mcp",
         "demo",
         "files",
         "check",
