@@ -134,6 +134,10 @@ def check_error(reply: Reply, what: Any) -> None:
     assert 400 <= reply.status < 500, (what, reply.status, reply.body[:300])
     assert reply.headers["access-control-allow-origin"] == "*", what
     error = json.loads(reply.body)
+    if "jsonrpc" in error:
+        # The protocol's own form.
+        assert error["error"].keys() == {"code", "message"}, (what, reply.body[:300])
+        return
     assert error.keys() == {"message", "error_code"}, (what, reply.body[:300])
     assert all(isinstance(text, str) and text for text in error.values()), (what, reply.body[:300])
 
