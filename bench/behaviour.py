@@ -1,7 +1,7 @@
 """Ordered funnels against ``windowFunnel`` of embedded ClickHouse on the same live files and threads.
 
 ClickHouse is asked within its process and we over HTTP, so that 2 ms are left out of ours. The memory is the
-greatest of each whole process while it answers the same question.
+greatest of each whole process while it answers the same question. Sessions and paths are compared with SQL.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import accounting
+from bench import accounting, following
 from bench.queries import ALLOWANCE_SECONDS, Duck
 from bench.report import Report, Wrong
 from bench.serving import Acumen
@@ -57,6 +57,7 @@ def run(report: Report, loaded: Loaded) -> None:
         # A process of its own each time, so that its peak is that of this question.
         with _chdb(report) as peer:
             _measure(report, case, server, peer)
+    following.run(report, server)
 
 
 def _measure(report: Report, case: Case, server: Acumen, peer: subprocess.Popen[str]) -> None:

@@ -210,17 +210,17 @@ class _Packing:
 
     def by_rows(self, events: ActorEvents, actor_bits: int, block: int) -> Iterator[Sequences]:
         """As ``sequences``, by sorting the numbers of rows: for keys that do not fit."""
-        order = self._order(events) if actor_bits + self.time_bits <= _KEY_BITS else self._lexical(events)
+        if actor_bits + self.time_bits <= _KEY_BITS:
+            yield from self._by_time(events, block)
+            return
+        order = self._lexical(events)
         for start, end in blocks_of(events.actors[order], block):
             rows = order[start:end]
-            yield _sequences(
-                events.actors[rows].astype(np.int64),
-                events.times[rows],
-                events.steps[rows].astype(np.int64),
-                None if events.marks is None else events.marks[rows],
-            )
+            actors = events.actors[rows].astype(np.int64)
+            yield _sequences(actors, events.times[rows], *self._taken(events, rows))
 
-    def _order(self, events: ActorEvents) -> Integers:
+    def _by_time(self, events: ActorEvents, block: int) -> Iterator[Sequences]:
+        """By actor and time, which fit a key, and then those of one actor and time."""
         key = self._timed(events)
         order = np.argsort(key)
         key = key[order]
@@ -231,7 +231,19 @@ class _Packing:
         places = np.flatnonzero(tied)
         rows = order[places]
         order[places] = rows[np.lexsort((*self._within_time(events, rows), key[places]))]
-        return order
+        for start, end in blocks_of(key >> self.time_bits, block):
+            # What the key has is not fetched by row: the rows of a block lie anywhere.
+            own = key[start:end]
+            times = (own & ((1 << self.time_bits) - 1)) * self.unit + self.least
+            yield _sequences(own >> self.time_bits, times, *self._taken(events, order[start:end]))
+
+    def _taken(self, events: ActorEvents, rows: Integers) -> tuple[Integers, Integers | None]:
+        """The masks and the marks of these rows."""
+        if len(self.masks) > 1:
+            steps = events.steps[rows].astype(np.int64)
+        else:
+            steps = np.full(len(rows), self.masks[0])
+        return steps, None if events.marks is None else events.marks[rows]
 
     def _lexical(self, events: ActorEvents) -> Integers:
         rows = np.arange(events.size)

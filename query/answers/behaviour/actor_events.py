@@ -23,6 +23,8 @@ _EVENT_BYTES = 40
 """Bytes that an event takes while the events are put in order: its cells once more, and keys to sort by."""
 _VALUE_BYTES = 12
 """Bytes that each further value of an event takes: its code, and its part of the event's mark."""
+_MARK_BYTES = 24
+"""Bytes that an event takes in addition where its mark does not fit into the key to sort by."""
 _BLOCK_EVENT_BYTES = 400
 """Bytes that each event of a block takes while it is followed."""
 
@@ -76,7 +78,8 @@ def read_events(plan: SelectionPlan, runner: Runner, *, marked: bool = True) -> 
     table = runner.table(statement_of(plan), plan.tables, reads=plan.read)
     if not table.num_rows:
         return None
-    runner.reservation.reserve((_EVENT_BYTES + _VALUE_BYTES * len(plan.value_parts)) * table.num_rows)
+    marks = _MARK_BYTES if plan.value_parts else 0
+    runner.reservation.reserve((_EVENT_BYTES + _VALUE_BYTES * len(plan.value_parts) + marks) * table.num_rows)
     runner.check()
     parts = plan.parts
     columns = iter(table.columns)
@@ -84,11 +87,11 @@ def read_events(plan: SelectionPlan, runner: Runner, *, marked: bool = True) -> 
     masks, times = (column.to_numpy() for column in islice(columns, 2))
     further = tuple(coded(list(islice(columns, len(one))), len(times)) for one in plan.value_parts)
     runner.check()
-    marks = marks_of(further) if marked else None
+    made = marks_of(further) if marked else None
     count = sum(map(len, values))
     runner.reservation.reserve(_BLOCK_EVENT_BYTES * min(BLOCK, len(times)) + np.dtype(bool).itemsize * count)
-    events = ActorEvents(numbers, times, masks, count, None if marks is None else marks.numbers)
-    return ReadEvents(events, parts, values, further, marks)
+    events = ActorEvents(numbers, times, masks, count, None if made is None else made.numbers)
+    return ReadEvents(events, parts, values, further, made)
 
 
 def holding(read: ReadEvents, held: Values) -> tuple[ReadEvents, Integers]:
