@@ -26,6 +26,7 @@ from bench import (
     posts,
     profile,
     queries,
+    returning,
     shredding,
     tenants,
 )
@@ -74,6 +75,7 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
                 queries.run(report, store)
             if "behaviour" in sections:
                 behaviour.run(report, store)
+                returning.run(report, store)
             if "memory" in sections:
                 memory.run(report, store)
             if "large" in sections:

@@ -55,7 +55,7 @@ def run(report: Report, loaded: Loaded) -> None:
     report.title(f"Behaviour, {loaded.events:,} events in {len(server.files())} files")
     for case in CASES:
         # A process of its own each time, so that its peak is that of this question.
-        with _chdb(report) as peer:
+        with clickhouse(report) as peer:
             _measure(report, case, server, peer)
     following.run(report, server)
 
@@ -83,7 +83,7 @@ def _measure(report: Report, case: Case, server: Acumen, peer: subprocess.Popen[
             started = time.perf_counter()
             result = server.ask("funnel", connection, **params)
             spent = time.perf_counter() - started
-        answer = _asked(peer, query)
+        answer = clickhouse_rows(peer, query)
         levels = {int(level): int(count) for level, count in answer["rows"]}
         counted = [sum(n for level, n in levels.items() if level > at) for at in range(len(case.steps))]
         report.equal(case.name, result, counted)
@@ -104,16 +104,21 @@ def _window_funnel(steps: Sequence[str], paths: Sequence[str]) -> str:
     """The users by the furthest step that they got to."""
     matched = ", ".join(f"`page.section` = '{step}'" for step in steps)
     listed = ", ".join(f"'{step}'" for step in steps)
-    folder = os.path.commonpath(paths)
-    names = ",".join(os.path.relpath(path, folder) for path in paths)
-    files = f"{folder}/{{{names}}}" if len(paths) > 1 else paths[0]
     window = WINDOW_DAYS * 86_400_000_000
     return (
         f"SELECT level, count() FROM (SELECT `user.id`, windowFunnel({window})("
         f"toUInt64(toUnixTimestamp64Micro(`keen.timestamp`)), {matched}) AS level "
-        f"FROM file('{files}', Parquet) WHERE `page.section` IN ({listed}) AND `user.id` IS NOT NULL "
+        f"FROM {clickhouse_files(paths)} WHERE `page.section` IN ({listed}) AND `user.id` IS NOT NULL "
         f"GROUP BY `user.id`) GROUP BY level SETTINGS max_threads = {load_settings().worker_threads}"
     )
+
+
+def clickhouse_files(paths: Sequence[str]) -> str:
+    """The table of these files."""
+    folder = os.path.commonpath(paths)
+    names = ",".join(os.path.relpath(path, folder) for path in paths)
+    files = f"{folder}/{{{names}}}" if len(paths) > 1 else paths[0]
+    return f"file('{files}', Parquet)"
 
 
 @contextmanager
@@ -134,7 +139,7 @@ def _watching(pid: int, peaks: list[int]) -> Iterator[None]:
 
 
 @contextmanager
-def _chdb(report: Report) -> Iterator[subprocess.Popen[str]]:
+def clickhouse(report: Report) -> Iterator[subprocess.Popen[str]]:
     """The peer's process; the package is installed at the first use."""
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
@@ -150,7 +155,7 @@ def _chdb(report: Report) -> Iterator[subprocess.Popen[str]]:
         process.stdin.close()
 
 
-def _asked(peer: subprocess.Popen[str], query: str) -> dict[str, Any]:
+def clickhouse_rows(peer: subprocess.Popen[str], query: str) -> dict[str, Any]:
     assert peer.stdin is not None
     assert peer.stdout is not None
     peer.stdin.write(json.dumps({"query": query}) + "\n")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from query.behaviour.sequences import BLOCK, Flags, Integers, blocks_of
 
+Bits = NDArray[np.uint8]
 TABLE_BYTES_MAX = 1 << 27
 """Up to this size, a table of actors by periods finds the different entries; beyond, a sort does."""
 _DENSE_MAX = 1 << 21

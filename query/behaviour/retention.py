@@ -7,14 +7,16 @@ the same column. The mark of an entry is the least one of the starting events of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from query.behaviour.activity import NumberCounts, active_periods, actor_blocks, changes, periods_of
+from query.behaviour.activity import Bits, NumberCounts, actor_blocks, changes, periods_of
 from query.behaviour.sequences import BLOCK, ActorEvents, Flags, Integers, Sequences, in_sequence
 
+Words = NDArray[np.uint64]
 STARTS, RETURNS = 1, 2
 """Bits of an event's mask."""
 _PAIRS_MAX = 1 << 20
@@ -56,10 +58,77 @@ def retention(
     events: ActorEvents, rules: RetentionRules, marks: int = 1, check: Callable[[], None] = lambda: None
 ) -> RetentionCounts:
     """Counts the actors of each cohort, and those who returned. ``marks``: their number."""
+    # One step, so that of the events of one time the starting ones come first.
+    return _counted(in_sequence(events, 1, BLOCK), rules, marks, check)
+
+
+def retention_of_periods(
+    keys: Integers, rules: RetentionRules, check: Callable[[], None] = lambda: None
+) -> RetentionCounts:
+    """The same where all that matters is in which periods each actor was active: ``active_periods``."""
+    count = rules.cohort_count
+    blocks = (_sequence(actors, rules.edges[own]) for actors, own in actor_blocks(keys, count, BLOCK))
+    return _counted(blocks, rules, 1, check)
+
+
+def retention_of_bits(
+    blocks: Iterable[Bits], rules: RetentionRules, check: Callable[[], None] = lambda: None
+) -> RetentionCounts:
+    """The same by whether each of some actors at a time was active in each period.
+
+    For each period the actors are bits of a row of words, so that 64 of them are compared at once.
+    """
+    count = rules.cohort_count
+    sizes = np.zeros(count, dtype=np.int64)
+    retained = np.zeros((count, len(rules.firsts)), dtype=np.int64)
+    for bits in blocks:
+        active = _packed(bits)
+        starts = active.copy()
+        if not rules.recurring:
+            starts[1:] &= ~np.bitwise_or.accumulate(active, axis=0)[:-1]
+        sizes += _ones(starts)
+        if rules.or_after:
+            active = np.bitwise_or.accumulate(active[::-1], axis=0)[::-1]
+        for cohort in range(count):
+            check()
+            listed = int(np.searchsorted(rules.firsts, count - cohort))
+            returned = _within(active, cohort, rules, listed)
+            retained[cohort, :listed] += _ones(returned & starts[cohort])
+    rows = np.flatnonzero(sizes)
+    return RetentionCounts(rows, sizes[rows], retained[rows])
+
+
+def _within(active: Words, cohort: int, rules: RetentionRules, listed: int) -> Words:
+    """For each column that begins within the timeframe, who was active in one of its periods."""
+    firsts = cohort + rules.firsts[:listed]
+    if rules.or_after or np.array_equal(rules.firsts, rules.lasts):
+        return active[firsts]
+    lasts = np.minimum(cohort + rules.lasts[:listed], len(active) - 1)
+    spans = zip(firsts.tolist(), lasts.tolist(), strict=True)
+    found = [np.bitwise_or.reduce(active[first : last + 1], axis=0) for first, last in spans]
+    return np.array(found, dtype=np.uint64).reshape(listed, active.shape[1])
+
+
+def _packed(bits: Bits) -> Words:
+    """A row of words for each period, with a bit for each actor."""
+    packed = np.packbits(bits.T, axis=1)
+    words = np.zeros((packed.shape[0], -(-packed.shape[1] // 8) * 8), dtype=np.uint8)
+    words[:, : packed.shape[1]] = packed
+    return words.view(np.uint64)
+
+
+def _ones(words: Words) -> Integers:
+    found: Integers = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
+    return found
+
+
+def _counted(
+    blocks: Iterable[Sequences], rules: RetentionRules, marks: int, check: Callable[[], None]
+) -> RetentionCounts:
     count, columns = rules.cohort_count, len(rules.firsts)
     sizes = NumberCounts(marks * count)
     cells = NumberCounts(marks * count * columns)
-    for block in _blocks(events, rules):
+    for block in blocks:
         check()
         entries = _entries(block, rules)
         rows = entries.marks * count + entries.cohorts
@@ -76,18 +145,6 @@ def retention(
         # Each entry was counted in the last column that it reaches.
         retained = retained[:, ::-1].cumsum(axis=1)[:, ::-1]
     return RetentionCounts(numbers, of_rows, retained)
-
-
-def _blocks(events: ActorEvents, rules: RetentionRules) -> Iterator[Sequences]:
-    if rules.same and rules.length is None and events.marks is None:
-        # Which event of a period does not matter: all that is needed are the periods of each actor.
-        periods = periods_of(events.times, rules.edges)
-        keys = active_periods(events.actors, periods, events.count, rules.cohort_count)
-        for actors, own in actor_blocks(keys, rules.cohort_count):
-            yield _sequence(actors, rules.edges[own])
-    else:
-        # One step, so that of the events of one time the starting ones come first.
-        yield from in_sequence(events, 1, BLOCK)
 
 
 def _sequence(actors: Integers, times: Integers) -> Sequences:

@@ -10,12 +10,14 @@ from query.plan.keys import GroupKey, KeyPart
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan
 from query.sql.conditions import condition
+from query.sql.intervals import Run, bucket_index
 from query.sql.keys import PART_TYPES, key_parts, unnested, value_cells
 from query.sql.reading import in_span
-from query.sql.statement import Note, Statement, col, joined, name, noted, sql, whole
+from query.sql.statement import TIME_US, Note, Statement, col, joined, name, noted, sql, whole
 
 _MASK = name("$mask")
 _TIME = name("$time")
+_PERIOD = name("$period")
 ValueParts = Sequence[Sequence[KeyPart]]
 """For each further value of events the parts that occur in any branch."""
 
@@ -110,6 +112,58 @@ def _mask_type(selections: int) -> Statement:
     """The smallest type that has a bit for each selection."""
     widths = ((8, "UTINYINT"), (31, "INTEGER"))
     return Statement(next((text for bits, text in widths if selections <= bits), "BIGINT"))
+
+
+def active_periods(
+    branches: Sequence[Statement],
+    parts: Sequence[KeyPart],
+    runs: list[Run],
+    first: int,
+    words: int,
+    word_bits: int,
+) -> Statement:
+    """For each actor the periods in which it has an event of any selection, as bits of so many words.
+
+    ``runs`` are those of the periods, of which the first one has the number ``first``. What comes before it,
+    if ``first`` is above 0, has the number 0. The branches are made by ``rows`` with ``timed``.
+    """
+    listed = joined(", ", map(_part, parts))
+    index = sql("CAST({} AS INTEGER)", bucket_index(runs))
+    if first:
+        start = whole(runs[0].start_us)
+        index = sql("(CASE WHEN {} < {} THEN 0 ELSE {} + {} END)", TIME_US, start, index, whole(first))
+    acted = sql(
+        "SELECT {}, {} AS {} FROM ({})\nWHERE {} <> 0 AND ({})",
+        listed,
+        _TIME,
+        TIME_US,
+        joined("\nUNION ALL", branches),
+        _MASK,
+        _has_actor(parts),
+    )
+    placed = sql("SELECT {}, {} AS {} FROM ({})", listed, index, _PERIOD, noted(Note.EVENTS, acted))
+    bits = [_bits_of_word(number, words, word_bits) for number in range(words)]
+    per_actor = sql(
+        "SELECT {} FROM ({})\nGROUP BY {}",
+        joined(", ", bits),
+        noted(Note.INTERVALS, placed),
+        listed,
+    )
+    return noted(Note.ACTIVE, per_actor)
+
+
+def _bits_of_word(number: int, words: int, word_bits: int) -> Statement:
+    if words == 1:
+        return sql("bit_or(CAST(1 AS BIGINT) << {})", _PERIOD)
+    low, high = whole(number * word_bits), whole((number + 1) * word_bits - 1)
+    return sql(
+        "bit_or(CASE WHEN {} BETWEEN {} AND {} THEN CAST(1 AS BIGINT) << ({} - {}) ELSE 0 END)",
+        _PERIOD,
+        low,
+        high,
+        _PERIOD,
+        low,
+    )
 
 
 def _has_actor(parts: Sequence[KeyPart]) -> Statement:

@@ -30,6 +30,11 @@ def bucket_index(runs: list[Run]) -> Statement:
     return _run_tree(runs) if len(runs) <= _RUNS_MAX else name("$bucket")
 
 
+def is_regular(runs: list[Run]) -> bool:
+    """Whether arithmetic finds the bucket of a row's time, without a join."""
+    return len(runs) <= _RUNS_MAX
+
+
 def counts_us(runs: list[Run]) -> bool:
     """Whether a row's bucket is computed from its time in µs, rather than being the only one."""
     return len(runs) > 1 or runs[0].count > 1

@@ -49,6 +49,7 @@ class Note(StrEnum):
     ACTORS = "the steps that each actor did, of those who did the first"
     STEPS = "the steps that each event counts for"
     EVENTS = "the events that count for a step, their actors and times"
+    ACTIVE = "the periods in which each actor was active, as bits"
     NEWEST = "the newest events"
     TIMES = "the times of the newest events"
     SLICES = "where each slice of the newest events begins"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from query.answers.behaviour.activity import plan_lifecycle
+from query.answers.behaviour.active_periods import statement_of as active_statement
+from query.answers.behaviour.activity import plan_active, plan_lifecycle
 from query.answers.behaviour.actor_events import statement_of as events_statement
 from query.answers.behaviour.funnel import plan_funnel
 from query.answers.behaviour.retention import plan_retention
@@ -12,7 +13,7 @@ from query.answers.behaviour.selections import plan_selections
 from query.answers.behaviour.sequences.paths import plan_paths
 from query.answers.behaviour.sequences.sessions import plan_sessions
 from query.answers.extraction import plan_extraction
-from query.language.analyses.activity_nodes import LifecycleQuery
+from query.language.analyses.activity_nodes import ActiveDaysQuery, ActivePeriodsQuery, LifecycleQuery
 from query.language.analyses.behaviour_nodes import FunnelOrder, FunnelQuery
 from query.language.analyses.retention_nodes import RetentionQuery
 from query.language.analyses.sequence_nodes import PathsQuery, SessionsQuery
@@ -38,6 +39,26 @@ def statement_of(
             return plan_funnel(query, views, limits.funnel_actors_max).statement
         case PathsQuery() as query:
             scans = plan_paths(query, views)
+            return events_statement(scans) if scans.live else None
+        case SessionsQuery() as query:
+            scans = plan_sessions(query, views)
+            return events_statement(scans) if scans.live else None
+        case LifecycleQuery(groups=(), before_us=None) as query:
+            return active_statement(plan_lifecycle(query, views), query.buckets.edges, 2)
+        case LifecycleQuery(groups=(), before_us=int() as before) as query:
+            return active_statement(plan_lifecycle(query, views), (before, *query.buckets.edges), 1)
+        case LifecycleQuery() as query:
+            scans = plan_lifecycle(query, views)
+            return events_statement(scans) if scans.live else None
+        case ActiveDaysQuery() as query:
+            return active_statement(plan_active(query, views), query.days)
+        case ActivePeriodsQuery() as query:
+            return active_statement(plan_active(query, views), query.buckets.edges)
+        case RetentionQuery(of_periods=True) as query:
+            edges = [one.start_us for one in query.cohorts] + [one.end_us for one in query.cohorts[-1:]]
+            return active_statement(plan_retention(query, views), edges)
+        case RetentionQuery() as query:
+            scans = plan_retention(query, views)
             return events_statement(scans) if scans.live else None
         case SessionsQuery() as query:
             scans = plan_sessions(query, views)

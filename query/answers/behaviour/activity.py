@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from query.answers.behaviour.active_periods import read_active
 from query.answers.behaviour.actor_events import ReadEvents, read_events
 from query.answers.behaviour.arranging import Arranging, CellResults, arranged, check_cells
 from query.answers.behaviour.selections import SelectionPlan, plan_selections
-from query.answers.behaviour.value_texts import Decoder, Grouping, group_items
+from query.answers.behaviour.value_texts import Decoder, Grouping, Valued, group_items
 from query.answers.values import number, rounded, timeframes
 from query.behaviour import activity
 from query.behaviour.cells import different
@@ -43,21 +44,19 @@ def lifecycle_body(
     """The answer's body, and the number of stored events in its timeframes."""
     plan = plan_lifecycle(query, views)
     limits.check_rows(plan.read)
-    edges = query.buckets.edges
-    read = read_events(plan, runner) if len(edges) > 1 else None
-    grouping, cells, counts = Grouping.of_one(0, () if query.groups else ((),)), _NOTHING, _NOTHING
-    if read is not None:
-        grouping = _grouping(query, plan, read, runner, limits)
+    valued: Sequence[tuple[Valued, ...]] = () if query.groups else ((),)
+    cells, counts = _NOTHING, _NOTHING
+    if len(query.buckets.edges) > 1:
         # The history, the period before, and those of the answer.
-        before = (edges[0], *edges) if query.before_us is None else (query.before_us, *edges)
-        periods = activity.periods_of(read.events.times, np.array(before, dtype=np.int64)) + 1
-        if query.before_us is None:
-            periods = np.maximum(periods, 2)
-        actors = grouping.groups * read.events.count + read.events.actors[grouping.items]
-        keys = _active(actors, periods[grouping.items], len(grouping.valued) * read.events.count,
-                       len(before), runner)  # fmt: skip
-        cells, counts = activity.lifecycle(keys, len(before), read.events.count)
-    check_cells(len(grouping.valued), len(cells), limits)
+        before, first = (query.buckets.edges, 2)
+        if query.before_us is not None:
+            before, first = ((query.before_us, *before), 1)
+        if query.groups:
+            valued, keys, actors, periods = _by_groups(query, plan, before, first, runner, limits)
+        else:
+            keys, actors, periods = read_active(plan, before, runner, first)
+        cells, counts = activity.lifecycle(keys, periods, actors)
+    check_cells(len(valued), len(cells), limits)
     runner.reservation.reserve(_CELL_BYTES * len(cells))
     how = Arranging(
         tuple(group.path for group in query.groups),
@@ -68,7 +67,7 @@ def lifecycle_body(
         query.buckets,
     )
     states = _States(query, cells, counts)
-    results = CellResults(grouping.valued, states.by_interval(len(grouping.valued)), states.result, _states())
+    results = CellResults(valued, states.by_interval(len(valued)), states.result, _states())
     return {"result": arranged(how, results, limits, runner.check, runner.reservation)}, plan.scanned
 
 
@@ -103,12 +102,35 @@ def _states(dormant: int | None = 0) -> dict[str, int | None]:
     return {**dict.fromkeys(LIFECYCLE_LABELS, 0), LIFECYCLE_LABELS[activity.DORMANT]: dormant}
 
 
+def _by_groups(
+    query: LifecycleQuery,
+    plan: SelectionPlan,
+    edges: tuple[int, ...],
+    first: int,
+    runner: Runner,
+    limits: Limits,
+) -> tuple[Sequence[tuple[Valued, ...]], Integers, int, int]:
+    """The groups, and as ``read_active`` for an actor of each group: ``group * actors + actor``."""
+    period_count = len(edges) - 1 + first
+    read = read_events(plan, runner)
+    if read is None:
+        return (), _NOTHING, 0, period_count
+    grouping = _grouping(query, plan, read, runner, limits)
+    periods = activity.periods_of(read.events.times, np.array(edges, dtype=np.int64))
+    periods = np.where(periods < 0, 0, periods + first)
+    actors = grouping.groups * read.events.count + read.events.actors[grouping.items]
+    owners = len(grouping.valued) * read.events.count
+    runner.reservation.reserve(activity.table_bytes(len(actors), owners, period_count))
+    keys = activity.active_periods(actors, periods[grouping.items], owners, period_count)
+    runner.reservation.reserve(_PAIR_BYTES * len(keys))
+    runner.check()
+    return grouping.valued, keys, read.events.count, period_count
+
+
 def _grouping(
     query: LifecycleQuery, plan: SelectionPlan, read: ReadEvents, runner: Runner, limits: Limits
 ) -> Grouping:
     """The groups of each event."""
-    if not query.groups:
-        return Grouping.of_one(read.events.size)
     kinds = zip(read.further, plan.value_parts, query.groups, strict=True)
     decoders = [Decoder(values, parts, group.ranges) for values, parts, group in kinds]
     codes = [values.codes.astype(np.int64) for values in read.further]
@@ -123,46 +145,28 @@ def _grouping(
     return grouping
 
 
-def _active(
-    actors: NDArray[np.integer], periods: Integers, actor_count: int, period_count: int, runner: Runner
-) -> Integers:
-    """As ``activity.active_periods``, with its memory reserved."""
-    runner.reservation.reserve(activity.table_bytes(len(actors), actor_count, period_count))
-    runner.check()
-    keys = activity.active_periods(actors, periods, actor_count, period_count)
-    runner.reservation.reserve(_PAIR_BYTES * len(keys))
-    runner.check()
-    return keys
-
-
-def _active_in(
-    events: tuple[Any, ...], edges: tuple[int, ...], views: Views, runner: Runner, limits: Limits
-) -> tuple[Integers, int]:
-    """The periods of each actor, and the number of stored events."""
-    plan = plan_selections(events, views, timed=True)
-    limits.check_rows(plan.read)
-    read = read_events(plan, runner) if len(edges) > 1 else None
-    if read is None:
-        return _NOTHING, plan.scanned
-    periods = activity.periods_of(read.events.times, np.array(edges, dtype=np.int64))
-    keys = _active(read.events.actors, periods, read.events.count, len(edges) - 1, runner)
-    return keys, plan.scanned
+def plan_active(query: ActiveDaysQuery | ActivePeriodsQuery, views: Views) -> SelectionPlan:
+    return plan_selections(query.events, views, timed=True)
 
 
 def active_days_body(
     query: ActiveDaysQuery, views: Views, runner: Runner, limits: Limits
 ) -> tuple[dict[str, Any], int]:
     """The actors of each day, its week and its month, and their ratios."""
-    keys, scanned = _active_in(query.events, query.days, views, runner, limits)
+    plan = plan_active(query, views)
+    limits.check_rows(plan.read)
     windows = (1, WEEK_DAYS, query.month_days)
-    active = activity.active_in_windows(keys, len(query.days) - 1, windows)
+    active: list[Integers] = []
+    if len(query.days) > 1:
+        keys, _, days = read_active(plan, query.days, runner)
+        active = activity.active_in_windows(keys, days, windows)
     spans = timeframes(query.days[query.first :])
     rows = []
     for at, span in enumerate(spans):
         begun = at < query.begun
         counts = [int(found[query.first + at]) if begun else None for found in active]
         rows.append({"value": _ratios(counts, query.decimals), "timeframe": span})
-    return {"result": rows}, scanned
+    return {"result": rows}, plan.scanned
 
 
 def _ratios(counts: list[int | None], decimals: int | None) -> dict[str, int | float | None]:
@@ -180,7 +184,12 @@ def active_periods_body(
     edges = query.buckets.edges
     if len(edges) - 1 > limits.groups_max:
         raise QueryLimitExceeded(f"The answer has more than {limits.groups_max:,} rows.")
-    keys, scanned = _active_in(query.events, edges, views, runner, limits)
-    counts = activity.periods_by_actor(keys, len(edges) - 1).tolist() if len(keys) else [0] * len(edges)
+    plan = plan_active(query, views)
+    limits.check_rows(plan.read)
+    counts = [0] * len(edges)
+    if len(edges) > 1:
+        keys, _, periods = read_active(plan, edges, runner)
+        if len(keys):
+            counts = activity.periods_by_actor(keys, periods).tolist()
     rows = [{"periods": number, "result": counts[number]} for number in range(1, len(edges))]
-    return {"result": rows}, scanned
+    return {"result": rows}, plan.scanned

@@ -7,13 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from query.answers.behaviour.active_periods import read_active, read_bits
 from query.answers.behaviour.actor_events import ReadEvents, read_events
 from query.answers.behaviour.arranging import check_cells
 from query.answers.behaviour.selections import SelectionPlan, plan_selections
 from query.answers.behaviour.value_texts import Decoder, group_items
 from query.answers.values import number, rounded
-from query.behaviour.activity import table_bytes
-from query.behaviour.retention import RetentionCounts, RetentionRules, retention
+from query.behaviour.retention import (
+    RetentionCounts,
+    RetentionRules,
+    retention,
+    retention_of_bits,
+    retention_of_periods,
+)
 from query.behaviour.sequences import Integers
 from query.engine.memory_budget import Reservation
 from query.engine.runner import Runner
@@ -34,11 +40,15 @@ def retention_body(
     """The answer's ``result`` and ``summary``, and the number of stored events in its timeframes."""
     plan = plan_retention(query, views)
     limits.check_rows(plan.read)
-    read = read_events(plan, runner) if plan.can_have(0) and query.cohorts else None
     counts = RetentionCounts(_NOTHING, _NOTHING, np.empty((0, len(query.columns)), dtype=np.int64))
     values: Sequence[Any] = [None]
-    if read is not None:
-        counts = _counted(query, read, runner)
+    if not plan.can_have(0) or not query.cohorts:
+        pass
+    elif query.of_periods:
+        counts = _of_periods(plan, _rules(query), runner)
+    elif (read := read_events(plan, runner)) is not None:
+        marks = 1 if query.group is None else read.further[0].size
+        counts = retention(read.events, _rules(query), marks, runner.check)
         if query.group is not None:
             values, counts = _grouped(query, plan, read, counts, runner, limits)
     _check_cells(query, counts, limits)
@@ -52,9 +62,9 @@ def plan_retention(query: RetentionQuery, views: Views) -> SelectionPlan:
     return plan_selections(query.selections, views, timed=True, values=values)
 
 
-def _counted(query: RetentionQuery, read: ReadEvents, runner: Runner) -> RetentionCounts:
+def _rules(query: RetentionQuery) -> RetentionRules:
     edges = [one.start_us for one in query.cohorts] + [query.cohorts[-1].end_us]
-    rules = RetentionRules(
+    return RetentionRules(
         edges=np.array(edges, dtype=np.int64),
         firsts=np.array([column.first for column in query.columns], dtype=np.int64),
         lasts=np.array([column.last for column in query.columns], dtype=np.int64),
@@ -63,10 +73,15 @@ def _counted(query: RetentionQuery, read: ReadEvents, runner: Runner) -> Retenti
         or_after=query.returned is ReturnOn.ON_OR_AFTER,
         same=query.returning is None,
     )
-    events = read.events
-    runner.reservation.reserve(table_bytes(events.size, events.count, rules.cohort_count))
-    marks = 1 if query.group is None else read.further[0].size
-    return retention(events, rules, marks, runner.check)
+
+
+def _of_periods(plan: SelectionPlan, rules: RetentionRules, runner: Runner) -> RetentionCounts:
+    edges = rules.edges.tolist()
+    bits = read_bits(plan, edges, runner)
+    if bits is not None:
+        return retention_of_bits(bits, rules, runner.check)
+    keys, _, _ = read_active(plan, edges, runner)
+    return retention_of_periods(keys, rules, runner.check)
 
 
 def _grouped(

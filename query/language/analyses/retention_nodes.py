@@ -82,6 +82,11 @@ class RetentionQuery(BehaviourQuery):
     """Of the rates; None: they are not rounded."""
 
     @property
+    def of_periods(self) -> bool:
+        """Whether all that matters is in which periods each actor did the event."""
+        return self.returning is None and self.length is None and self.group is None
+
+    @property
     def selections(self) -> tuple[Selection, ...]:
         return (self.starting,) if self.returning is None else (self.starting, self.returning)
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from query import json_encoding
+from query.answers.behaviour import active_periods
 from query.answers.pipeline import answer
 from query.engine.engine import Engine
 from query.language.analyses.activity import LIFECYCLE_LABELS
@@ -49,6 +53,16 @@ def checked(number: int) -> settings:
     return settings(
         max_examples=examples(number), deadline=None, suppress_health_check=QUIET, derandomize=False
     )
+
+
+@contextmanager
+def _read_by(bits: int) -> Iterator[None]:
+    """In which periods an actor is active is read as words of so many bits; 0: event by event."""
+    with (
+        patch.object(active_periods, "WORD_BITS", bits or 1),
+        patch.object(active_periods, "WORDS_MAX", 100 if bits else 0),
+    ):
+        yield
 
 
 def ask(
@@ -219,6 +233,7 @@ def test_ordered_funnels_follow_the_events_of_each_actor(
     events=strategies.events_lists(),
     others=strategies.events_lists(5),
     query=strategies.retentions(),
+    bits=st.sampled_from([0, 2, 62]),
     seed=st.integers(0, 2**32),
 )
 def test_retention_counts_who_comes_back_as_the_reference_does(
@@ -227,11 +242,13 @@ def test_retention_counts_who_comes_back_as_the_reference_does(
     events: list[Event],
     others: list[Event],
     query: RetentionQuery,
+    bits: int,
     seed: int,
 ) -> None:
     collections = {"c": events, "d": others}
 
-    body = ask(query, collections, engine, data_folder, seed)
+    with _read_by(bits):
+        body = ask(query, collections, engine, data_folder, seed)
 
     starts = [format_instant(one.start_us) for one in query.cohorts]
     name = None if query.group is None else query.group.path
@@ -267,6 +284,7 @@ def _check_summary(query: RetentionQuery, body: Any, name: str | None) -> None:
     events=strategies.events_lists(),
     others=strategies.events_lists(5),
     query=strategies.lifecycles(),
+    bits=st.sampled_from([0, 2, 62]),
     seed=st.integers(0, 2**32),
 )
 def test_lifecycle_finds_the_states_of_the_reference(
@@ -275,11 +293,13 @@ def test_lifecycle_finds_the_states_of_the_reference(
     events: list[Event],
     others: list[Event],
     query: LifecycleQuery,
+    bits: int,
     seed: int,
 ) -> None:
     collections = {"c": events, "d": others}
 
-    found = ask(query, collections, engine, data_folder, seed)["result"]
+    with _read_by(bits):
+        found = ask(query, collections, engine, data_folder, seed)["result"]
 
     expected = reference.lifecycle(query, collections)
     names = [group.path for group in query.groups]
@@ -315,6 +335,7 @@ def test_lifecycle_finds_the_states_of_the_reference(
     others=strategies.events_lists(5),
     days=strategies.active_days(),
     periods=strategies.active_periods(),
+    bits=st.sampled_from([0, 2, 62]),
     seed=st.integers(0, 2**32),
 )
 def test_stickiness_counts_the_actors_of_the_reference(
@@ -324,12 +345,14 @@ def test_stickiness_counts_the_actors_of_the_reference(
     others: list[Event],
     days: ActiveDaysQuery,
     periods: ActivePeriodsQuery,
+    bits: int,
     seed: int,
 ) -> None:
     collections = {"c": events, "d": others}
 
-    found = ask(days, collections, engine, data_folder, seed)["result"]
-    counted = ask(periods, collections, engine, data_folder, seed)["result"]
+    with _read_by(bits):
+        found = ask(days, collections, engine, data_folder, seed)["result"]
+        counted = ask(periods, collections, engine, data_folder, seed)["result"]
 
     for number, (row, counts) in enumerate(zip(found, reference.active_days(days, collections), strict=True)):
         value, (day, week, month) = row["value"], counts

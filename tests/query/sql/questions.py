@@ -243,6 +243,25 @@ OTHERS = {
             "group_by": [_RANGES, "plan"],
         },
     ),
+    "retention": (
+        "retention",
+        {
+            "starting_event": {"event_collection": "purchases"},
+            "actor_property": "user.id",
+            "timeframe": JANUARY,
+            "interval": "weekly",
+        },
+    ),
+    "lifecycle": asked("lifecycle", "files", actor_property="user.id", timeframe=JANUARY, interval="daily"),
+    "lifecycle_of_many_days": asked(
+        "lifecycle",
+        "files",
+        actor_property="user.id",
+        timeframe={"start": "2025-11-01", "end": "2026-02-01"},
+        interval="daily",
+        first_in="timeframe",
+    ),
+    "stickiness": asked("stickiness", "files", actor_property="plan", timeframe=JANUARY),
     "retention_by_a_group": (
         "retention",
         {

@@ -88,6 +88,29 @@ def test_a_result_is_drawn_as_svg(gallery: Gallery) -> None:
     assert b"var(--" not in answer.content
 
 
+def test_retention_is_a_heat_map_of_cohorts_by_period(gallery: Gallery) -> None:
+    times = ["2024-12-31T23:30:00Z", "2025-01-02T10:00:00Z", "2025-01-09T10:00:00Z"]
+    gallery.whole.record(
+        gallery.whole.project, "stays", [{"who": "a", "keen": {"timestamp": time}} for time in times]
+    )
+    asked = {
+        "analysis_type": "retention",
+        "starting_event": {"event_collection": "stays"},
+        "actor_property": "who",
+        "timeframe": {"start": "2025-01-01T00:00:00+01:00", "end": "2025-01-15T00:00:00+01:00"},
+        "timezone": "Europe/Berlin",
+        "interval": "every_1_weeks",
+    }
+    gallery.save("stays", asked)
+    answer = gallery.picture("stays")
+    assert answer.status_code == 200, answer.text
+    drawn = texts(answer.content)
+    assert {"2025-01-01 (1)", "2025-01-08 (0)", "100%", "0", "1"} <= set(drawn)
+
+    gallery.save("brackets", {**asked, "brackets": [[0, 0], [1, 3]], "group_by": "who"})
+    assert {"a", "0", "1–3"} <= set(texts(gallery.picture("brackets").content))
+
+
 def test_a_result_is_drawn_as_png_of_twice_the_size(gallery: Gallery) -> None:
     answer = gallery.picture("daily", "png", width=300, height=200)
 
