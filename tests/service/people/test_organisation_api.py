@@ -130,6 +130,7 @@ class TestProjectFacts:
         assert vic.ask(whole.project, "preferences").json() == {
             "round": 2,
             "week_start": None,
+            "actor_property": None,
             "defaults": {"round": None, "week_start": "sunday"},
         }
         reply = whole.call(whole.project, "GET", "preferences", key=whole.project.write_key)
