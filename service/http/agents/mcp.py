@@ -13,7 +13,7 @@ from query.language.suggestions import did_you_mean
 from service.api_paths import PROJECTS
 from service.auth.principal import Permission
 from service.bodies.json_body import json_of
-from service.errors import ApiError, InvalidJSON
+from service.errors import ApiError, Forbidden, InvalidJSON
 from service.http.agents.api_calls import ApiAnswer, call_api
 from service.http.agents.origins import check_origin
 from service.http.agents.protocol import (
@@ -115,8 +115,10 @@ async def answer(call: OfProject) -> Response:
     """For clients of the protocol, in its revisions 2026-07-28, 2025-11-25 and 2025-06-18, over streamable
     HTTP without sessions. The tools are those that the key permits; each makes a call of this API with that
     key. The header `Authorization` holds the key, or `Bearer` and the key."""
-    parts, request, _ = call
+    parts, request, caller = call
     check_origin(parts, request)
+    if caller.embed is not None:
+        raise Forbidden("Embed tokens are for pages, not for agents: use an access key here.")
     value: Any = None
     try:
         async with opened(parts.bodies, request, parts.settings.query_bytes_max) as body:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from acumen_client import embed_token
 from service.http.agents.protocol import LEGACY, MODERN, REVISIONS
 from tests.service.whole import Whole
 
@@ -231,6 +232,13 @@ def test_a_key_that_may_ask_nothing_is_refused(whole: Whole) -> None:
         assert reply.status_code == 403
         assert "lacks the permission" in reply.json()["message"]
     assert Agent(whole, "0" * 64).post({}).status_code == 401
+
+
+def test_embed_tokens_are_refused(whole: Whole) -> None:
+    token = embed_token(with_access(whole, ["queries", "schema"]).key, allow=["queries", "schema"])
+    reply = Agent(whole, token).post({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+    assert reply.status_code == 403
+    assert "use an access key" in reply.json()["message"]
 
 
 def test_the_key_may_have_a_scheme(whole: Whole) -> None:

@@ -124,6 +124,7 @@ OF_NOWHERE: dict[str, dict[str, Any]] = {
     "funnel": {"steps": [NOWHERE], "actor_property": "who"},
     "series": {"series": {"n": {"analysis_type": "count", **NOWHERE}}},
     "sessions": {**NOWHERE, "actor_property": "who"},
+    "paths": {**NOWHERE, "actor_property": "who"},
     "lifecycle": {**NOWHERE, "actor_property": "who", "timeframe": "this_2_days", "interval": "daily"},
     "stickiness": {**NOWHERE, "actor_property": "who", "timeframe": "this_2_days", "interval": "daily"},
     "retention": {
