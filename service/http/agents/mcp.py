@@ -32,7 +32,7 @@ from service.http.agents.protocol import (
 from service.http.agents.tools import ApiCall, Tool, look_pairs, offered, picture_format
 from service.http.authorization import needs
 from service.http.error_rendering import JSON, render
-from service.http.openapi.operation import DocumentedAnswer, Example, Operation
+from service.http.openapi.operation import DocumentedAnswer, Example, Operation, ref
 from service.http.request import decoded, json_answer, opened
 from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.pictures.options import last_boundary, read_options
@@ -76,6 +76,8 @@ _ANSWER: Json = {
         "error": {"type": "object"},
     },
 }
+_REFUSAL: Json = {"anyOf": [_ANSWER, ref("Error")]}
+"""What is wrong with a message is said in the protocol's form; the rest as everywhere."""
 _COUNT = {"analysis_type": "count", "event_collection": "purchases"}
 
 area = RouteArea(
@@ -99,6 +101,12 @@ def _message(method: str, **params: Any) -> Json:
         answers={
             200: DocumentedAnswer("The answer: a result or an error of JSON-RPC.", schema=_ANSWER),
             202: DocumentedAnswer("The notification was taken."),
+            400: DocumentedAnswer(
+                "No message of the protocol, or a request that is not valid.", schema=_REFUSAL
+            ),
+            404: DocumentedAnswer(
+                "No such method, in the newest revision; or no such project.", schema=_REFUSAL
+            ),
         },
         body=_BODY,
         examples=(
