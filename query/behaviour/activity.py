@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from query.behaviour.sequences import BLOCK, Flags, Integers, blocks_of
+from query.behaviour.sequences import BLOCK, Integers, blocks_of, changes
 
 Bits = NDArray[np.uint8]
 TABLE_BYTES_MAX = 1 << 27
@@ -55,15 +55,6 @@ def actor_blocks(
     for start, end in blocks_of(keys // period_count, block):
         actors, periods = np.divmod(keys[start:end], period_count)
         yield actors, periods
-
-
-def changes(values: NDArray[np.integer], *more: NDArray[np.integer]) -> Flags:
-    """Whether each entry differs from the one before it, in any of the arrays; the first one does."""
-    new = np.ones(len(values), dtype=bool)
-    np.not_equal(values[1:], values[:-1], out=new[1:])
-    for other in more:
-        new[1:] |= other[1:] != other[:-1]
-    return new
 
 
 def lifecycle(keys: Integers, period_count: int, actor_count: int) -> tuple[Integers, Integers]:

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from query.behaviour.sequences import Flags, Integers
+from query.behaviour.sequences import Flags, Integers, changes
 
 _PIECE_BITS = 20
 """Sums of so many bits of each value are exact as doubles."""
@@ -41,9 +41,7 @@ def sums(cells: Integers, size: int, values: Integers) -> list[int]:
 def distinct(cells: Integers, size: int, values: Integers) -> list[int]:
     """The number of different values in each cell."""
     cells, values = _in_order(cells, values)
-    new = np.ones(len(cells), dtype=bool)
-    new[1:] = (cells[1:] != cells[:-1]) | (values[1:] != values[:-1])
-    return counts(cells, size, new)
+    return counts(cells, size, changes(cells, values))
 
 
 def percentiles(cells: Integers, size: int, values: Integers, asked: Sequence[float]) -> list[list[int]]:
@@ -62,9 +60,7 @@ def percentiles(cells: Integers, size: int, values: Integers, asked: Sequence[fl
 def pairs(cells: Integers, codes: Integers) -> tuple[Integers, Integers, Integers]:
     """The different pairs of a cell and a code, in order, and how many items have each."""
     cells, codes = _in_order(cells, codes)
-    new = np.ones(len(cells), dtype=bool)
-    new[1:] = (cells[1:] != cells[:-1]) | (codes[1:] != codes[:-1])
-    places = np.flatnonzero(new)
+    places = np.flatnonzero(changes(cells, codes))
     return cells[places], codes[places], np.diff(np.append(places, len(cells)))
 
 

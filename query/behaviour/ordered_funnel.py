@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from query.behaviour.sequences import Flags, Integers, Sequences
+from query.behaviour.sequences import Flags, Integers, Sequences, changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def attempts(events: Sequences, steps: Sequence[StepRule], followed: Followed) -
     left = np.ones(len(actors), dtype=bool)
     for at in range(len(required) - 1, -1, -1):
         reached = required[at][1]
-        ends = reached.events[_first_of_each(events.actors[reached.events])]
+        ends = reached.events[changes(events.actors[reached.events])]
         own = np.searchsorted(actors, events.actors[ends])
         new = left[own]
         own, ends = own[new], ends[new]
@@ -136,7 +136,7 @@ def conversions(events: Sequences, reached: Reached) -> int:
         # Each pass doubles how far every chain has been followed.
         length = length + length[following]
         following = following[following]
-    return int(length[:-1][_first_of_each(events.actors[ends])].sum())
+    return int(length[:-1][changes(events.actors[ends])].sum())
 
 
 @dataclass(slots=True)
@@ -257,15 +257,8 @@ def _where(flags: Flags, *arrays: Integers) -> tuple[Integers, ...]:
     return tuple(array[flags] for array in arrays)
 
 
-def _first_of_each(actors: Integers) -> Flags:
-    """Whether each entry is the first of its actor, whose entries are together."""
-    new = np.ones(len(actors), dtype=bool)
-    new[1:] = actors[1:] != actors[:-1]
-    return new
-
-
 def _distinct(actors: Integers) -> Integers:
-    return actors[_first_of_each(actors)]
+    return actors[changes(actors)]
 
 
 def _latest(flags: Flags) -> Integers:

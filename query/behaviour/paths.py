@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from query.behaviour.sequences import Flags, Integers, Sequences
+from query.behaviour.sequences import Flags, Integers, Sequences, changes
 from query.behaviour.sessions import SessionRules, session_starts
 
 _STORED_MAX = 1 << 20
@@ -100,9 +100,7 @@ def _starts(
     if rules.every:
         return found
     units = numbers[found] if rules.by_session else events.actors[runs[found]]
-    first = np.ones(len(found), dtype=bool)
-    first[1:] = units[1:] != units[:-1]
-    return found[first]
+    return found[changes(units)]
 
 
 @dataclass(slots=True)

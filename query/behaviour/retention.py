@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from query.behaviour.activity import Bits, NumberCounts, actor_blocks, changes, periods_of
-from query.behaviour.sequences import BLOCK, ActorEvents, Flags, Integers, Sequences, in_sequence
+from query.behaviour.activity import Bits, NumberCounts, actor_blocks, periods_of
+from query.behaviour.sequences import BLOCK, ActorEvents, Flags, Integers, Sequences, changes, in_sequence
 
 Words = NDArray[np.uint64]
 STARTS, RETURNS = 1, 2

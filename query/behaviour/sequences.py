@@ -110,9 +110,7 @@ class Sequences:
         return np.searchsorted(keys, wanted, side="right") - 1
 
     def _begins_time(self) -> Flags:
-        begins = np.ones(self.size, dtype=bool)
-        begins[1:] = (self.times[1:] != self.times[:-1]) | (self.actors[1:] != self.actors[:-1])
-        return begins
+        return changes(self.times, self.actors)
 
 
 def numbered(parts: Sequence[pa.ChunkedArray]) -> tuple[NDArray[np.int32], list[pa.Array]]:
@@ -124,17 +122,21 @@ def numbered(parts: Sequence[pa.ChunkedArray]) -> tuple[NDArray[np.int32], list[
     distinct: list[pa.Array] = []
     first = 0
     for part in parts:
-        # 0.0 and -0.0 are one actor; Arrow would keep them apart.
-        values = pc.add(part, 0.0) if pa.types.is_floating(part.type) else part
-        encoded = values.dictionary_encode().combine_chunks()
-        whole = not encoded.null_count
-        indices = encoded.indices if whole else encoded.indices.fill_null(-1)
-        found = indices.to_numpy(zero_copy_only=False)
-        distinct.append(encoded.dictionary)
+        found, values = encoded(part)
+        distinct.append(values)
         numbers = found if numbers is None else np.where(found >= 0, found + np.int32(first), numbers)
-        first += len(encoded.dictionary)
+        first += len(values)
     assert numbers is not None
     return numbers, distinct
+
+
+def encoded(part: pa.ChunkedArray) -> tuple[NDArray[np.int32], pa.Array]:
+    """For each row the number of its value, from 0, and -1 for null; and the distinct values."""
+    # 0.0 and -0.0 are one value; Arrow would keep them apart.
+    values = pc.add(part, 0.0) if pa.types.is_floating(part.type) else part
+    found = values.dictionary_encode().combine_chunks()
+    indices = found.indices.fill_null(-1) if found.null_count else found.indices
+    return indices.to_numpy(zero_copy_only=False), found.dictionary
 
 
 def in_sequence(events: ActorEvents, step_count: int, block: int = BLOCK) -> Iterator[Sequences]:
@@ -206,7 +208,7 @@ class _Packing:
             shifted >>= self.mask_bits
             own = shifted & ((1 << self.time_bits) - 1)
             actors = (shifted >> self.time_bits) + first_actor
-            yield _sequences(actors, own * self.unit + self.least, steps, marks)
+            yield sequences_of(actors, own * self.unit + self.least, steps, marks)
 
     def by_rows(self, events: ActorEvents, actor_bits: int, block: int) -> Iterator[Sequences]:
         """As ``sequences``, by sorting the numbers of rows: for keys that do not fit."""
@@ -217,7 +219,7 @@ class _Packing:
         for start, end in blocks_of(events.actors[order], block):
             rows = order[start:end]
             actors = events.actors[rows].astype(np.int64)
-            yield _sequences(actors, events.times[rows], *self._taken(events, rows))
+            yield sequences_of(actors, events.times[rows], *self._taken(events, rows))
 
     def _by_time(self, events: ActorEvents, block: int) -> Iterator[Sequences]:
         """By actor and time, which fit a key, and then those of one actor and time."""
@@ -235,7 +237,7 @@ class _Packing:
             # What the key has is not fetched by row: the rows of a block lie anywhere.
             own = key[start:end]
             times = (own & ((1 << self.time_bits) - 1)) * self.unit + self.least
-            yield _sequences(own >> self.time_bits, times, *self._taken(events, order[start:end]))
+            yield sequences_of(own >> self.time_bits, times, *self._taken(events, order[start:end]))
 
     def _taken(self, events: ActorEvents, rows: Integers) -> tuple[Integers, Integers | None]:
         """The masks and the marks of these rows."""
@@ -314,17 +316,6 @@ def _are_multiples(times: Integers, least: int, unit: int) -> bool:
     return unit == 1 or not ((times - least) % unit).any()
 
 
-def by_session(events: Sequences, gap: int) -> tuple[Sequences, Integers]:
-    """The events as those of one actor for each session, numbered from 0, and the actor of each session.
-
-    A session ends before an event that is later than ``gap`` µs after the one before.
-    """
-    begins = np.ones(events.size, dtype=bool)
-    begins[1:] = (np.diff(events.actors) != 0) | (np.diff(events.times) > gap)
-    sessions = np.cumsum(begins) - 1
-    return _sequences(sessions, events.times, events.steps, events.marks), events.actors[begins]
-
-
 def blocks_of(actors: NDArray[np.integer], block: int) -> Iterator[tuple[int, int]]:
     """Where the blocks begin and end, each with all events of its actors."""
     start = 0
@@ -336,8 +327,16 @@ def blocks_of(actors: NDArray[np.integer], block: int) -> Iterator[tuple[int, in
         start = end
 
 
-def _sequences(actors: Integers, times: Integers, steps: Integers, marks: Integers | None) -> Sequences:
-    begins = np.ones(len(actors), dtype=bool)
-    begins[1:] = actors[1:] != actors[:-1]
-    first = np.maximum.accumulate(np.where(begins, np.arange(len(actors)), 0))
+def sequences_of(actors: Integers, times: Integers, steps: Integers, marks: Integers | None) -> Sequences:
+    """Events that are in order already."""
+    first = np.maximum.accumulate(np.where(changes(actors), np.arange(len(actors)), 0))
     return Sequences(actors, times, steps, first, marks)
+
+
+def changes(values: NDArray[np.integer], *more: NDArray[np.integer]) -> Flags:
+    """Whether each entry differs from the one before it, in any of the arrays; the first one does."""
+    new = np.ones(len(values), dtype=bool)
+    np.not_equal(values[1:], values[:-1], out=new[1:])
+    for other in more:
+        new[1:] |= other[1:] != other[:-1]
+    return new

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from query.behaviour.sequences import Integers, Sequences
+from query.behaviour.sequences import Integers, Sequences, changes, sequences_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,20 @@ def sessions_of(events: Sequences, rules: SessionRules, since: int | None = None
 
 def session_starts(events: Sequences, rules: SessionRules) -> Integers:
     """The index of the first event of each session, ascending."""
-    begins = np.ones(events.size, dtype=bool)
-    begins[1:] = (events.times[1:] - events.times[:-1] > rules.gap) | (
-        events.actors[1:] != events.actors[:-1]
-    )
+    begins = changes(events.actors)
+    begins[1:] |= events.times[1:] - events.times[:-1] > rules.gap
     if rules.cuts:
         days = np.searchsorted(np.array(rules.cuts, dtype=np.int64), events.times, side="right")
         begins[1:] |= days[1:] != days[:-1]
     firsts = np.flatnonzero(begins)
     return firsts if rules.longest is None else _shortened(events, firsts, rules.longest)
+
+
+def by_session(events: Sequences, rules: SessionRules) -> tuple[Sequences, Integers]:
+    """The events as those of one actor for each session, numbered from 0, and the actor of each session."""
+    firsts = session_starts(events, rules)
+    sessions = np.repeat(np.arange(len(firsts)), np.diff(np.append(firsts, events.size)))
+    return sequences_of(sessions, events.times, events.steps, events.marks), events.actors[firsts]
 
 
 def _shortened(events: Sequences, firsts: Integers, longest: int) -> Integers:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from query.behaviour.sequences import Integers
+from query.behaviour.sequences import Integers, encoded
 
 _NUMBERS_MAX = 1 << 62
 
@@ -47,17 +47,15 @@ def coded(parts: Sequence[pa.ChunkedArray], rows: int) -> Values:
     distinct: list[pa.Array] = []
     first = 0
     for part in parts:
-        # 0.0 and -0.0 are one value; Arrow would keep them apart.
-        plain = pc.add(part, 0.0) if pa.types.is_floating(part.type) else part
-        encoded = plain.dictionary_encode().combine_chunks()
-        order = pc.sort_indices(encoded.dictionary)
+        indices, values = encoded(part)
+        order = pc.sort_indices(values)
         ranks = np.empty(len(order) + 1, dtype=np.int32)
         ranks[order.to_numpy()] = np.arange(first, first + len(order), dtype=np.int32)
+        # The last rank is that of the number -1, which stands for null.
         ranks[-1] = -1
-        indices = encoded.indices.fill_null(len(order)) if encoded.null_count else encoded.indices
-        found = np.take(ranks, indices.to_numpy(zero_copy_only=False))
+        found = ranks[indices]
         codes = found if len(parts) == 1 else np.where(found >= 0, found, codes)
-        distinct.append(encoded.dictionary.take(order))
+        distinct.append(values.take(order))
         first += len(order)
     codes[codes < 0] = first
     return Values(codes, distinct)

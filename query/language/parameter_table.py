@@ -495,7 +495,7 @@ TABLE = (
         "session_gap",
         LENGTH,
         "With counting `sessions`: the time without an event of the funnel after which another session "
-        "begins; if absent, `30_minutes`.",
+        f"begins; if absent, `{DEFAULT_GAP}`.",
         _OF_FUNNELS,
         ours=True,
     ),

@@ -19,7 +19,8 @@ from query.behaviour.ordered_funnel import (
     conversions,
     follow,
 )
-from query.behaviour.sequences import ActorEvents, Integers, Sequences, by_session, in_sequence
+from query.behaviour.sequences import ActorEvents, Integers, Sequences, changes, in_sequence
+from query.behaviour.sessions import SessionRules, by_session
 from query.behaviour.values import Values
 from query.engine.runner import Runner
 from query.language.analyses.behaviour_nodes import (
@@ -96,7 +97,7 @@ def outcomes(entered: Entrants, span: tuple[int, int] | None, runner: Runner) ->
         runner.check()
         sequences, owners = block, entered.owners
         if query.session_gap is not None:
-            sequences, owners = by_session(block, query.session_gap)
+            sequences, owners = by_session(block, SessionRules(query.session_gap))
             owners = owners if entered.owners is None else entered.owners[owners]
         followed = follow(sequences, steps, order)
         kept.append(_of_block(entered, steps, sequences, followed, owners))
@@ -204,7 +205,7 @@ def _best_of_each(found: Outcomes) -> Outcomes:
     ties = [*([] if found.groups is None else [found.groups]), *found.times[::-1]]
     order = np.lexsort((*ties, ended, -furthest, found.actors))
     actors = found.actors[order]
-    begins = np.flatnonzero(np.append(True, actors[1:] != actors[:-1])) if len(actors) else order
+    begins = np.flatnonzero(changes(actors))
     masks = np.bitwise_or.reduceat(found.masks[order], begins) if len(actors) else found.masks
     best = order[begins]
     return Outcomes(

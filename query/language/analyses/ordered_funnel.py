@@ -23,6 +23,7 @@ from query.language.analyses.parsing import Parsing, choice, length
 from query.language.calendar import WeekStart
 from query.language.fields import is_number, missing, structured, text, whole, wrong
 from query.language.nodes import Buckets
+from query.language.parameter_table import DEFAULT_GAP
 from query.language.parameters import is_absent
 
 NEEDING_ORDER = (
@@ -30,7 +31,6 @@ NEEDING_ORDER = (
     *("session_gap", "times", "explain_actor"),
 )
 """The parameters of funnels that need an order."""
-SESSION_GAP_US = 30 * 60 * 1_000_000
 PERCENTILES = (25, 50, 75, 90, 95)
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 HISTOGRAM_SECONDS = (
@@ -65,7 +65,7 @@ def ordered(parsing: Parsing, funnel: FunnelQuery) -> FunnelQuery:
         attribution=_attribution(params, funnel.steps),
         buckets=_buckets(parsing, funnel.steps[0]),
         counting=counting,
-        session_gap=(gap or SESSION_GAP_US) if counting is Counting.SESSIONS else None,
+        session_gap=gap or (length("session_gap", DEFAULT_GAP) if counting is Counting.SESSIONS else None),
         durations=_durations(parsing),
         explained=_explained(parsing),
     )
