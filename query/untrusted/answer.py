@@ -38,7 +38,7 @@ from storage.schema import Lane
 from storage.source import SourceGone
 
 ATTEMPTS_MAX = 3
-"""Most snapshots that are tried: files of each may be replaced meanwhile."""
+"""Most snapshots and processes that are tried: files may be replaced, a waiting process may have ended."""
 HEAD_BYTES_MAX = 8 << 20
 _BATCH_ROWS = 65_536
 _COPIES = 3
@@ -107,16 +107,22 @@ def answer_sql(
         for _ in range(ATTEMPTS_MAX - 1):
             try:
                 return attempt()
-            except SourceGone:
+            except (SourceGone, _NeverBegun):
                 continue
         try:
             return attempt()
         except SourceGone as error:
             raise QueryError("The stored events could not be read.") from error
+        except _NeverBegun as error:
+            raise QueryError("No process for the statement could be started.") from error
 
     body, truncated = computed(reservation, retried)
     reservation.finish(len(body))
     return SqlAnswer(body, query.format, truncated, reservation)
+
+
+class _NeverBegun(Exception):
+    """The process ended before it had read the statement, which is not the statement's fault."""
 
 
 @dataclass(slots=True)
@@ -135,7 +141,8 @@ class _Asking:
     def answer(self) -> tuple[bytes, bool]:
         channel = self.child.channel(self.deadline.check)
         try:
-            return self._told(channel)
+            self._begin(channel)
+            return self._read(channel)
         except Ended:
             raise self._broken() from None
         except QueryTimeout:
@@ -144,7 +151,8 @@ class _Asking:
                 "ACUMEN_SQL_TIMEOUT_SECONDS. Read fewer columns and rows, or a shorter time."
             ) from None
 
-    def _told(self, channel: Channel) -> tuple[bytes, bool]:
+    def _begin(self, channel: Channel) -> None:
+        """Send the statement, and wait until the process has read it. Raises _NeverBegun."""
         limits = self.sql_limits
         text = Text(
             self.query.sql,
@@ -154,7 +162,16 @@ class _Asking:
             limits.spill_bytes,
             limits.timeout_seconds,
         )
-        channel.send(MessageKind.TEXT, packed(text))
+        try:
+            channel.send(MessageKind.TEXT, packed(text))
+            self._received(channel, MessageKind.BEGUN, 0)
+        except Ended:
+            status = self.child.end()
+            _log.warning("A process ended with status %s before it read its statement.", status)
+            raise _NeverBegun from None
+
+    def _read(self, channel: Channel) -> tuple[bytes, bool]:
+        limits = self.sql_limits
         reads = Reads(**json.loads(self._received(channel, MessageKind.JUDGED, HEAD_BYTES_MAX)))
         _warn_once(reads)
         views = Views(

@@ -32,6 +32,8 @@ class MessageKind(StrEnum):
     TABLE = "a"
     """A table as an Arrow stream."""
 
+    BEGUN = "s"
+    """The process has read the statement."""
     JUDGED = "j"
     REFUSED = "r"
     ROWS = "o"

@@ -2,8 +2,8 @@
 
     python -m query.untrusted.process
 
-Started by ``query.untrusted.processes``, which speaks with it over its standard input and output. It is told
-the statement, says what that reads, is given those tables and nothing else, and answers with rows.
+Started by ``query.untrusted.processes``, which speaks with it over its standard input and output. It receives
+the statement, says what that reads, receives those tables and nothing else, and answers with rows.
 """
 
 from __future__ import annotations
@@ -121,6 +121,7 @@ class _Run:
     def _answer(self) -> None:
         kind, content = self._channel.receive(WORK_BYTES_MAX)
         assert kind is MessageKind.TEXT
+        self._channel.send(MessageKind.BEGUN, b"")
         text = Text(**json.loads(content))
         limit(
             memory_bytes=text.memory_bytes + OWN_BYTES,

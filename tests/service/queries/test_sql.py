@@ -9,7 +9,9 @@ import io
 import json
 import os
 import re
+import resource
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -461,6 +463,14 @@ def _processes() -> list[int]:
     return found
 
 
+def _confined(process: int) -> bool:
+    """Whether the process has read its statement: its memory is limited from then on."""
+    try:
+        return resource.prlimit(process, resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY
+    except OSError:
+        return False
+
+
 LONG = "SELECT sum(a.range * b.range) AS s FROM range(10000000) a, range(100000) b"
 on_linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")
 
@@ -472,9 +482,9 @@ def test_a_process_that_dies_at_work_is_an_error_and_the_next_one_answers(own: A
 
     async def killed() -> httpx.Response:
         asked = asyncio.ensure_future(asking.whole.sending(asking.project, "POST", PATH, {"sql": LONG}))
-        while not set(_processes()) - others:
+        while not (working := [one for one in set(_processes()) - others if _confined(one)]):
             await asyncio.sleep(0.01)
-        for process in set(_processes()) - others:
+        for process in working:
             os.kill(process, signal.SIGKILL)
         reply: httpx.Response = await asked
         return reply
@@ -482,6 +492,20 @@ def test_a_process_that_dies_at_work_is_an_error_and_the_next_one_answers(own: A
     reply: httpx.Response = asking.whole.run(killed())
     assert reply.status_code == 400 and "ACUMEN_SQL_MEMORY_BYTES" in reply.text
     assert asking.rows("SELECT 1 AS a") == [{"a": 1}]
+
+
+@on_linux
+def test_a_waiting_process_that_died_is_replaced(own: Any) -> None:
+    asking = own()
+    assert asking.rows("SELECT 1 AS a") == [{"a": 1}]
+    for signalled in (signal.SIGKILL, signal.SIGSTOP):
+        waiting = asking.whole.parts.sql.processes.spare
+        assert waiting is not None
+        # A stopped process counts as running until it is killed, which happens after the statement was sent.
+        os.kill(waiting.process.pid, signalled)
+        if signalled is signal.SIGSTOP:
+            threading.Timer(0.2, os.kill, (waiting.process.pid, signal.SIGKILL)).start()
+        assert asking.rows("SELECT 2 AS a") == [{"a": 2}]
 
 
 @on_linux
