@@ -23,7 +23,7 @@ from query.language.parameter_table import (
     SESSIONS,
     STICKINESS,
 )
-from query.language.parameters import analysis_meant
+from query.language.parameters import analysis_meant, is_unordered
 from query.language.suggestions import meant
 
 ANALYSIS = "analysis_type"
@@ -44,6 +44,7 @@ _OF_SESSIONS = (
     "page_property",
     "pages",
     "attribution",
+    "counting",
 )
 """Stored only where given."""
 _OF_EVENTS = ("event_collection", "actor_property")
@@ -57,6 +58,7 @@ _OF_BEHAVIOUR = {
         "period_type",
         "periods",
         "returned",
+        "counting",
     ),
     LIFECYCLE: (*_OF_EVENTS, "interval", "first_in", "limit", "zero_fill"),
     STICKINESS: (*_OF_EVENTS, "interval", "histogram", "month_days"),
@@ -130,7 +132,7 @@ def normalised(query: Mapping[str, Any]) -> dict[str, Any]:
         normal["order_by"] = structured("order_by", normal["order_by"])
     if analysis == FUNNEL:
         normal |= _those_given(query, ("actor_property",))
-        if _given(query, "order") not in (None, "any"):
+        if not is_unordered(query):
             normal |= {name: structured(name, value) for name, value in _those_given(query, _ORDER).items()}
     return normal | _preferred(query)
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from query.language.analyses.behaviour_nodes import Counting, EqualTimes, FunnelAttribution, FunnelOrder
+from query.language.analyses.presets import COUNTING, Preset
 from query.language.analyses.retention_nodes import Cohort, FirstIn, PeriodType, ReturnOn
 from query.language.analyses.sequence_nodes import Attribution, Cut, PathCounting
 from query.language.calendar import Unit, WeekStart
@@ -293,7 +294,7 @@ _OF_EXTRACTIONS = frozenset({EXTRACTION})
 _OF_SERIES = frozenset({SERIES})
 _LABELS = _one_or_list(_NAME)
 _OF_FUNNELS = frozenset({FUNNEL})
-_COUNTINGS: tuple[type[StrEnum], ...] = (Counting, PathCounting)
+_COUNTINGS: tuple[type[StrEnum], ...] = (Counting, PathCounting, Preset)
 _ATTRIBUTIONS = (FunnelAttribution, Attribution)
 _OF_SESSIONS = frozenset({SESSIONS})
 _OF_PATHS = frozenset({PATHS})
@@ -482,13 +483,13 @@ TABLE = (
         ours=True,
     ),
     Parameter(
-        "counting",
+        COUNTING,
         {"type": "string", "enum": list(dict.fromkeys(one.value for kind in _COUNTINGS for one in kind))},
         "What a number counts: `actors`; `sessions`; of a funnel with an `order` `conversions`, of which an "
         "actor may have several, one after the other; of paths `occurrences` of the event that `from` or "
-        "`to` names.",
-        _OF_FUNNELS | _OF_PATHS,
-        default=Counting.ACTORS.value,
+        "`to` names. Of funnels, retention and sessions it may also name a service whose defaults to count "
+        "by; by default `actors`.",
+        _OF_FUNNELS | _OF_PATHS | _OF_RETENTION | _OF_SESSIONS,
         ours=True,
     ),
     Parameter(

@@ -13,6 +13,7 @@ from typing import Any
 
 from query.errors import InvalidQuery
 from query.language import parameter_table
+from query.language.analyses.presets import with_preset
 from query.language.fields import shown, structured
 from query.language.parameter_table import ANALYSES, BY_NAME, Json, Parameter, taken_by
 from query.language.suggestions import nearest
@@ -103,7 +104,7 @@ def _is_known(name: str, analysis: str) -> bool:
 
 def without_use(analysis: str, params: Mapping[str, Any]) -> list[Parameter]:
     """The parameters sent with a value that only other analyses take, and that do not affect the answer."""
-    unordered = params.get("order") in (None, "", "any")
+    unordered = analysis == parameter_table.FUNNEL and is_unordered(params)
     return [
         BY_NAME[name]
         for name, value in params.items()
@@ -114,9 +115,13 @@ def without_use(analysis: str, params: Mapping[str, Any]) -> list[Parameter]:
     ]
 
 
+def is_unordered(funnel: Mapping[str, Any]) -> bool:
+    """Whether the steps of a funnel may come at any time, as in Keen. Its preset may give it an order."""
+    return with_preset(parameter_table.FUNNEL, funnel).get("order") in (None, "", "any")
+
+
 def _is_without_use(analysis: str, parameter: Parameter, unordered: bool) -> bool:
-    needs_order = analysis == parameter_table.FUNNEL and parameter.funnels_with_order
-    return analysis not in parameter.analyses or (unordered and needs_order)
+    return analysis not in parameter.analyses or (unordered and parameter.funnels_with_order)
 
 
 def check_filters(filters: Any, name: str = "filters") -> None:

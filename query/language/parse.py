@@ -16,6 +16,7 @@ from query.language.analyses.funnel import parse_funnel
 from query.language.analyses.metrics import METRICS, parse_analysis, parse_metric
 from query.language.analyses.parsing import Parsing
 from query.language.analyses.paths import parse_paths
+from query.language.analyses.presets import with_preset
 from query.language.analyses.retention import parse_retention
 from query.language.analyses.sessions import parse_sessions
 from query.language.fields import (
@@ -92,6 +93,7 @@ def parse(
     """
     if not isinstance(params, Mapping):
         raise InvalidQuery("A query must be a JSON object of parameters.")
+    params = with_preset(analysis_text, params)
     preferences = preferences.narrowed(params)
     sizes = RegexSizes(limits.regexes_size_max)
     parsing = Parsing(params, now_us, limits, check_regex, check, sizes, preferences)

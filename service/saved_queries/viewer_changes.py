@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from query.errors import InvalidQuery, MissingField, QueryLimitExceeded
-from query.language.analyses.behaviour_nodes import FunnelOrder
 from query.language.filters import CheckRegex, parse_filters
 from query.language.normal_form import normalised
 from query.language.parameter_table import EXTRACTION, FUNNEL, PATHS
-from query.language.parameters import check_filters
+from query.language.parameters import check_filters, is_unordered
 from query.language.query_string import from_query_string
 from query.limits import Limits
 from query.plan.operators import filter_paths
@@ -104,7 +103,7 @@ def changed(query: SavedQuery, changes: Changes) -> SavedQuery:
     """The saved query with these changes, computed when it is asked for. Raises InvalidQuery."""
     definition = json.loads(query.query)
     analysis = definition["analysis_type"]
-    unordered = analysis == FUNNEL and definition.get("order") in (None, FunnelOrder.ANY)
+    unordered = analysis == FUNNEL and is_unordered(definition)
     if "interval" in changes.params and (unordered or analysis in (EXTRACTION, PATHS)):
         raise InvalidParameter(f"'interval' has no place here: the saved query is of the kind {analysis}.")
     given = {name: value for name, value in changes.params.items() if name != "filters"}

@@ -99,6 +99,8 @@ export interface Extraction extends Common {
     property_names?: string | readonly string[];
 }
 /** Parameters of funnels: whether their steps follow each other in time. */
+/** Services by whose defaults funnels, retention and sessions can count. */
+export type Preset = "keen" | "mixpanel" | "amplitude" | "posthog" | "ga4" | "plausible";
 export interface Followed extends Common {
     /** Of steps that have none of their own; if absent, the project's preference. */
     actor_property?: string;
@@ -113,7 +115,7 @@ export interface Followed extends Common {
     group_by?: string;
     attribution?: "first" | "last" | number;
     interval?: string;
-    counting?: "actors" | "sessions" | "conversions";
+    counting?: "actors" | "sessions" | "conversions" | Preset;
     session_gap?: string;
     times?: boolean | {
         percentiles?: readonly number[];
@@ -148,6 +150,8 @@ export interface InSessions extends Arranged {
     actor_property?: string;
     /** The break after which another session begins: `30_minutes` by default. */
     gap?: string;
+    /** A service by whose defaults to count. */
+    counting?: Preset;
     cut?: "daily";
     longest?: string;
     /** If absent, all but percentiles. */
@@ -275,6 +279,8 @@ export interface Retained extends Common {
     timeframe: Timeframe;
     interval: string;
     cohort?: "first_time" | "recurring";
+    /** A service by whose defaults to count. */
+    counting?: Preset;
     first_in?: "timeframe" | "history";
     period_type?: "calendar" | "rolling";
     periods?: number;

@@ -19,6 +19,7 @@ from acumen_client.query import (
     OrderLike,
     P,
     Paths,
+    Preset,
     Query,
     Retention,
     SeriesQuestion,
@@ -98,7 +99,8 @@ class Followed(Asked, total=False):
     group_by: GroupLike | None
     attribution: Literal["first", "last"] | int | None
     interval: str | None
-    counting: Literal["actors", "sessions", "conversions"] | None
+    counting: Literal["actors", "sessions", "conversions"] | Preset | None
+    """Or a service by whose defaults to count."""
     session_gap: str | None
     times: bool | Mapping[str, Any] | None
     explain_actor: Any
@@ -108,6 +110,8 @@ class Followed(Asked, total=False):
 class InSessions(Arranged, total=False):
     """Parameters of questions about sessions."""
 
+    counting: Preset | None
+    """A service by whose defaults to count."""
     actor_property: str | P | None
     """If absent, the project's preference."""
     gap: str | None
@@ -128,6 +132,8 @@ class Retained(Asked, total=False):
     """If absent, the project's preference."""
     interval: str | None
     cohort: Literal["first_time", "recurring"] | None
+    counting: Preset | None
+    """A service by whose defaults to count."""
     first_in: Literal["timeframe", "history"] | None
     period_type: Literal["calendar", "rolling"] | None
     periods: int | None

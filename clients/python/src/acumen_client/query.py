@@ -24,6 +24,8 @@ Unit: TypeAlias = Literal[
 ]
 Zone: TypeAlias = str | int | tzinfo
 Direction: TypeAlias = Literal["ASC", "DESC"]
+Preset: TypeAlias = Literal["keen", "mixpanel", "amplitude", "posthog", "ga4", "plausible"]
+"""Services by whose defaults funnels, retention and sessions can count."""
 UNITS = ("minute", "hour", "day", "week", "month", "year")
 
 
@@ -658,6 +660,10 @@ class Sessions(Aggregate):
         """The property that identifies an actor; if absent, the project's preference."""
         return self._with(actor_property=_name(actor))
 
+    def as_counted_by(self, service: Preset) -> Self:
+        """Count by the defaults of another service, where the question has no parameter of its own."""
+        return self._with(counting=service)
+
     def gap(self, length: str) -> Self:
         """The break after which another session begins, as ``"30_minutes"``."""
         return self._with(gap=length)
@@ -817,9 +823,9 @@ class Funnel(Query):
         return self._with(interval=interval)
 
     def counting(
-        self, what: Literal["actors", "sessions", "conversions"], session_gap: str | None = None
+        self, what: Literal["actors", "sessions", "conversions"] | Preset, session_gap: str | None = None
     ) -> Self:
-        """What a step counts."""
+        """What a step counts, or the service by whose defaults to count."""
         more = {} if session_gap is None else {"session_gap": session_gap}
         return self._with(counting=what, **more)
 
@@ -842,6 +848,10 @@ class Retention(Divided):
 
     def round(self, decimals: int | Literal["none"]) -> Self:
         return self._with(round=decimals)
+
+    def as_counted_by(self, service: Preset) -> Self:
+        """Count by the defaults of another service, where the question has no parameter of its own."""
+        return self._with(counting=service)
 
     def recurring(self) -> Self:
         """Every period has a cohort of all that did the starting event in it, not of the new ones only."""
