@@ -21,6 +21,8 @@ class Limits:
     """Groups that occur in the intervals of one answer, counted once per interval."""
     funnel_actors_max: int = 1_000_000
     """Distinct actors of one funnel."""
+    identities_max: int = 1_000_000
+    """Different statements of which ids belong to one actor, which a question puts together."""
     funnel_intervals_max: int = 400
     """Buckets of one funnel's ``interval``, each of which follows its own actors."""
     extraction_events_max: int = 100_000

@@ -391,6 +391,11 @@ class Settings(BaseSettings):
     query_funnel_intervals_max: int = Field(
         400, ge=1, description="Sub-timeframes of one funnel with an interval."
     )
+    identities_max: int = Field(
+        1_000_000,
+        ge=1,
+        description="Different statements of which ids belong to one actor that a question may put together.",
+    )
     extraction_events_max: int = Field(100_000, ge=1, description="Events of one extraction's answer.")
     extraction_scan_max: int = Field(
         1_000_000, ge=1, description="Events an extraction without 'latest' may look at."
@@ -788,6 +793,7 @@ class Settings(BaseSettings):
             pages_max=self.query_pages_max,
             funnel_actors_max=self.query_funnel_actors_max,
             funnel_intervals_max=self.query_funnel_intervals_max,
+            identities_max=self.identities_max,
             extraction_events_max=self.extraction_events_max,
             extraction_scan_max=self.extraction_scan_max,
             latest_max=self.extraction_events_max,

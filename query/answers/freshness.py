@@ -29,6 +29,7 @@ from query.language.nodes import (
     Span,
 )
 from query.limits import Limits
+from query.plan.actors import IDENTITIES
 from storage.schema import TIMESTAMP
 from storage.source import DataFile, Source
 
@@ -96,7 +97,12 @@ class RecordingSource:
 
 
 def parts(query: Query) -> tuple[ReadScope, ...]:
-    """The scopes that a query reads, in its order."""
+    """The scopes that a query reads, in its order, then what says which ids belong together."""
+    return (*own_parts(query), ReadScope(IDENTITIES, Span(), ())) if uses_links(query) else own_parts(query)
+
+
+def own_parts(query: Query) -> tuple[ReadScope, ...]:
+    """The scopes that the query itself names, in its order."""
     match query:
         case MetricQuery() | ExtractionQuery():
             return (ReadScope(query.collection, query.span, query.filters),)
@@ -105,6 +111,24 @@ def parts(query: Query) -> tuple[ReadScope, ...]:
         case ComposedQuery():
             scopes = (ReadScope(read.collection, read.span, read.filters) for read in query.reads)
             return tuple({repr(scope): scope for scope in scopes}.values())
+
+
+def uses_links(query: Query) -> bool:
+    """Whether the answer depends on which ids belong to one actor."""
+    match query:
+        case MetricQuery():
+            return any(metric.merged for metric in query.metrics)
+        case BehaviourQuery():
+            return any(one.merged for one in query.selections)
+        case ComposedQuery():
+            return any(read.merged for read in query.reads)
+        case ExtractionQuery():
+            return False
+
+
+def is_named(collection: str, query: Query) -> bool:
+    """Whether the query itself names the collection, which that of identities is read beside."""
+    return collection != IDENTITIES or any(one.collection == collection for one in own_parts(query))
 
 
 def erasures(source: Source) -> ErasureMark:

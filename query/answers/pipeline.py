@@ -10,6 +10,7 @@ from typing import Any
 from query.answers import extraction, shape
 from query.answers.behaviour.answering import behaviour_body
 from query.answers.explain import explanation
+from query.answers.identities.reading import read_links
 from query.answers.series.answering import composed_body
 from query.answers.visible_properties import lanes_seen
 from query.engine.engine import CancelToken, Deadline, Engine, Row
@@ -125,12 +126,20 @@ def answered(
     reservation = engine.budget.open(ends.check, project_id=project_id)
     extent_of = reader(engine, ends)
 
-    def views(lanes_of: Held | None, exact: bool) -> Views:
-        own, forced = (Conditions(limits, ends.check).spend for _ in range(2))
-        return Views(sources, tuple(forced_filters), own, lanes_of, forced, extent_of=extent_of, exact=exact)
-
     def run(lanes_of: Held | None, exact: bool) -> Answer:
-        return work(views(lanes_of, exact), Runner(engine, ends, reservation, Trace()))
+        runner = Runner(engine, ends, reservation, Trace())
+        own, forced = (Conditions(limits, ends.check).spend for _ in range(2))
+        views = Views(
+            sources,
+            tuple(forced_filters),
+            own,
+            lanes_of,
+            forced,
+            extent_of=extent_of,
+            exact=exact,
+            read_links=lambda views: read_links(views, runner, limits),
+        )
+        return work(views, runner)
 
     def certain(lanes_of: Held | None = None) -> Answer:
         try:

@@ -11,8 +11,9 @@ from query.answers.values import Row, loads, number, rounded
 from query.engine.sorting import in_order
 from query.language.nodes import Analysis
 from query.plan import exact_sums
+from query.plan.actors import ActorColumn
 from query.plan.aggregates import SUM_IN_TWO_PARTS, Aggregate, AggregateRole, MetricPlan
-from query.plan.columns import ColumnKind
+from query.plan.columns import Column, ColumnKind
 from query.plan.plan import MetricsPlan
 from storage.instants import format_instant
 
@@ -166,7 +167,8 @@ def _unique(metric: MetricPlan, cells: Row) -> list[Any]:
             texts += cell or ()
             continue
         elements = aggregate.fold is AggregateRole.ELEMENTS
-        for value in map(_element if elements else _decoder_of(kind), cell or ()):
+        decode = _element_of(aggregate.columns[0]) if elements else _decoder_of(kind)
+        for value in map(decode, cell or ()):
             if value is None:
                 has_null = True
             elif isinstance(value, bool):
@@ -213,6 +215,21 @@ def _decoder_of(kind: ColumnKind) -> Callable[[Any], Any]:
     if kind is ColumnKind.NUMBER:
         return number
     return int if kind is ColumnKind.LONG else lambda value: value
+
+
+def _element_of(column: Column) -> Callable[[str], Any]:
+    """The decoder of a list's elements; of ids of actors, to the one that stands for the actor."""
+    if not isinstance(column, ActorColumn):
+        return _element
+
+    def decode(text: str) -> Any:
+        value = _element(text)
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            return value
+        actor = column.links.actor_of(value)
+        return actor if isinstance(actor, str) else number(actor)
+
+    return decode
 
 
 def _element(text: str) -> Any:

@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from query.engine.extents import ExtentCache
+from query.engine.links import LinksCache
 from query.engine.memory_budget import MemoryBudget, Reservation
 from query.engine.sorting import sorted_items
 from query.engine.turns import Turn, Turns
@@ -217,6 +218,7 @@ class Engine:
         # As with query slots, one project takes at most half of the turns, so that others find one free.
         self._reads = Turns(2 * threads, threads)
         self.extents = ExtentCache()
+        self.links = LinksCache()
         self._checked = lru_cache(maxsize=1024)(self._check_regex)
 
     def close(self) -> None:

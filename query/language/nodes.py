@@ -27,6 +27,15 @@ class Analysis(StrEnum):
     SELECT_UNIQUE = "select_unique"
 
 
+class Identity(StrEnum):
+    """Whose events are an actor's."""
+
+    MERGED = "merged"
+    """Those with any id that is linked to the actor's."""
+    AS_SENT = "as_sent"
+    """Those with the same id."""
+
+
 class Operator(StrEnum):
     EQ = "eq"
     NE = "ne"
@@ -138,6 +147,8 @@ class Metric:
     label: str | None = None
     decimals: int | None = None
     """Decimals that the result is rounded to; None: not rounded."""
+    merged: bool = False
+    """Whether values are ids of actors, of which those that are linked are one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +190,8 @@ class Selection:
     where: str = field(default="", kw_only=True, compare=False)
     shared: int = field(default=0, kw_only=True, compare=False)
     """How many of the filters, the first ones, are those of the whole query."""
+    merged: bool = field(default=True, kw_only=True)
+    """Whether ids that are linked are one actor."""
 
 
 class BehaviourQuery(ABC):
@@ -208,6 +221,8 @@ class EventsRead:
     shared: int = 0
     values: tuple[tuple[str, bool, str], ...] = ()
     """(property, whether it must be numeric, parameter) of each property whose values are used."""
+    merged: bool = False
+    """Whether it counts actors, of whom some ids may be linked."""
     where: str = ""
     """What the names of this part's parameters begin with: ``series.revenue.``."""
 

@@ -28,7 +28,7 @@ from query.language.suggestions import meant
 
 ANALYSIS = "analysis_type"
 _ARRANGED = ("group_by", "interval", "order_by", "limit", "zero_fill")
-_PREFERENCES = ("round", "week_start")
+_PREFERENCES = ("round", "week_start", "identity")
 """Stored only where given: without them the project's preferences apply."""
 _ORDER = ("order", *NEEDING_ORDER)
 """Stored only where given, as Keen's funnels have none of them."""

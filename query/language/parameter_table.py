@@ -18,7 +18,7 @@ from query.language.analyses.retention_nodes import Cohort, FirstIn, PeriodType,
 from query.language.analyses.sequence_nodes import Attribution, Cut, PathCounting
 from query.language.calendar import Unit, WeekStart
 from query.language.fields import flag, whole, wrong
-from query.language.nodes import Analysis, Operator
+from query.language.nodes import Analysis, Identity, Operator
 from query.language.preferences import DECIMALS_MAX, UNROUNDED
 
 Json = dict[str, Any]
@@ -292,6 +292,7 @@ SCHEMAS: Mapping[str, Json] = {
 
 _OF_EXTRACTIONS = frozenset({EXTRACTION})
 _OF_SERIES = frozenset({SERIES})
+_OF_UNIQUES = frozenset({Analysis.COUNT_UNIQUE.value, Analysis.SELECT_UNIQUE.value, MULTI_ANALYSIS, SERIES})
 _LABELS = _one_or_list(_NAME)
 _OF_FUNNELS = frozenset({FUNNEL})
 _COUNTINGS: tuple[type[StrEnum], ...] = (Counting, PathCounting, Preset)
@@ -522,6 +523,14 @@ TABLE = (
         "What identifies an actor, as a dotted path: `user.id`; if absent, the project's preference.",
         BEHAVIOURS,
         Spelling.EITHER,
+        ours=True,
+    ),
+    Parameter(
+        "identity",
+        {"type": "string", "enum": [one.value for one in Identity]},
+        "Whether ids that are linked are one actor (`merged`) or as many as there are ids (`as_sent`). "
+        "Default: `merged`; where values are counted or listed, for the project's actor property only.",
+        BEHAVIOURS | _OF_UNIQUES,
         ours=True,
     ),
     Parameter(

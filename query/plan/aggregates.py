@@ -85,7 +85,7 @@ def plan_metric(metric: Metric, view: View, *, of_all_rows: bool = False) -> Met
     """``of_all_rows``: there is one result, and every row of the view is part of it."""
     if metric.analysis is Analysis.COUNT or metric.target is None:
         return MetricPlan(metric, (Aggregate(AggregateRole.ROWS),))
-    columns = view.available.at(metric.target)
+    columns = view.actor_columns(metric.target, merged=metric.merged)
     if metric.analysis is Analysis.COUNT_UNIQUE:
         return MetricPlan(metric, _distinct(columns))
     if metric.analysis is Analysis.SELECT_UNIQUE:

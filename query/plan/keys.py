@@ -100,6 +100,11 @@ def key_of(path: str, view: View) -> GroupKey:
     return GroupKey(path, view.available.at(path))
 
 
+def key_of_actor(path: str, view: View, *, merged: bool) -> GroupKey:
+    """The key for the actor's id in a path. ``merged``: ids that are linked are one actor."""
+    return GroupKey(path, view.actor_columns(path, merged=merged))
+
+
 def key_of_group(group: Group, view: View) -> GroupKey:
     if group.size is None and group.ranges is None:
         return key_of(group.path, view)

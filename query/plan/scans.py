@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from query.language.nodes import Span
 from query.plan import predicates as p
+from query.plan.actors import ActorColumn
 from query.plan.columns import Column
 from query.plan.predicates import Predicate
 from storage.source import DataFile
@@ -47,6 +48,8 @@ class Scan:
     """The predicate without ``times``."""
     in_us: bool = False
     """Whether each row's time is also given as an integer, in µs."""
+    actors: tuple[ActorColumn, ...] = ()
+    """The ids of actors to compute from ``columns``."""
 
     @property
     def empty(self) -> bool:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from query.language.nodes import Filter, Span
 from query.plan import operators
 from query.plan import predicates as p
+from query.plan.actors import LINKS_TABLE, UNLINKED, ActorColumn, Links, actor_columns
 from query.plan.columns import EMPTIES_COLUMN, NULLS_COLUMN, TIMESTAMP_COLUMN, Available, Column
 from query.plan.exact_sums import Extent
 from query.plan.operators import Spend
@@ -22,6 +23,7 @@ from storage.source import DataFile, Source
 
 SourceOf = Callable[[str], Source]
 ExtentOf = Callable[["View", Column], Extent]
+LinksOf = Callable[[], Links]
 Held = Callable[["View", Span], frozenset[str]]
 """Returns the lanes in which any event that the key sees has a value, within a span."""
 
@@ -59,6 +61,7 @@ class View:
     extent_of: ExtentOf = lambda view, column: view.catalogued(column)
     exact: bool = False
     """Whether sums are planned so that they are always certain."""
+    links_of: LinksOf = lambda: UNLINKED
 
     @cached_property
     def available(self) -> Available:
@@ -69,6 +72,10 @@ class View:
         """The number of rows that a scan reads, before any test."""
         tail = self.source.tail
         return sum(file.rows for file in self.files) + (tail.num_rows if tail is not None else 0)
+
+    def actor_columns(self, path: str, *, merged: bool) -> tuple[Column, ...]:
+        """The columns of an actor's id; ``merged``: with one id for all that are linked."""
+        return actor_columns(path, self.available, self.links_of() if merged else None)
 
     def condition(self, filters: Iterable[Filter]) -> Predicate:
         return operators.predicate(filters, self._columns_for_query, self.spend)
@@ -102,7 +109,8 @@ class View:
         if predicate != p.FALSE:
             self.source.verify(self.files)
         times, rest = _times_and_rest(predicate)
-        needed = tuple(dict.fromkeys((*columns, *p.columns_of(predicate))))
+        actors = tuple(dict.fromkeys(column for column in columns if isinstance(column, ActorColumn)))
+        needed = _stored((*columns, *p.columns_of(predicate)))
         tail = self.source.tail
         has_tail = tail is not None and tail.num_rows > 0
         return Scan(
@@ -116,11 +124,12 @@ class View:
             times=times,
             rest=rest,
             in_us=in_us,
+            actors=actors,
         )
 
     def restricted(self, scan: Scan, columns: Iterable[Column]) -> Scan:
         """The scan with these of its columns, and those that its predicate needs."""
-        needed = tuple(dict.fromkeys((*columns, *p.columns_of(scan.predicate))))
+        needed = _stored((*columns, *p.columns_of(scan.predicate)))
         return replace(scan, columns=needed, pieces=pieces_of(self.files, needed, scan.span))
 
     def narrowed(self, scan: Scan, span: Span) -> Scan:
@@ -134,12 +143,13 @@ class View:
         return replace(scan, span=span, pieces=pieces)
 
     def tables(self, scan: Scan) -> dict[str, pa.Table]:
-        """The tables to register to run the scan: the tail, restricted to the scan's columns."""
+        """The tables to register to run the scan: the tail with the scan's columns, and the links."""
+        tables = {LINKS_TABLE: scan.actors[0].links.table} if scan.actors else {}
         if scan.tail is None or self.source.tail is None:
-            return {}
+            return tables
         names = {column.name for column in scan.columns} | {TIMESTAMP_COLUMN.name}
         names_in_tail = [name for name in self.source.tail.column_names if name in names]
-        return {scan.tail: self.source.tail.select(names_in_tail)}
+        return tables | {scan.tail: self.source.tail.select(names_in_tail)}
 
     def extent(self, column: Column) -> Extent:
         """The known bounds of the column's values, regardless of filters."""
@@ -174,14 +184,27 @@ class Views:
     extent_of: ExtentOf = lambda view, column: view.catalogued(column)
     exact: bool = False
     """Whether sums are planned so that they are always certain, which takes longer."""
+    read_links: Callable[[Views], Links] = lambda _: UNLINKED
+    """Reads which ids the actors have."""
     asked: list[tuple[str, View]] = field(default_factory=list)
     """Every requested collection, and its view."""
     _sources: dict[str, Source] = field(default_factory=dict)
+    _links: Links | None = None
 
-    def view(self, collection: str, spans: Iterable[Span]) -> View:
+    def links(self) -> Links:
+        """Which ids the actors have, as far as the key sees it; read where it is first needed."""
+        if self._links is None:
+            self._links = self.read_links(self)
+        return self._links
+
+    def source(self, collection: str) -> Source:
         source = self._sources.get(collection)
         if source is None:
             source = self._sources[collection] = self.source_of(collection)
+        return source
+
+    def view(self, collection: str, spans: Iterable[Span]) -> View:
+        source = self.source(collection)
         timeframes = tuple(spans)
         files = tuple(file for file in source.files if any(overlaps(file, span) for span in timeframes))
         self.damaged |= {
@@ -197,6 +220,7 @@ class Views:
             self.spend_forced,
             extent_of=self.extent_of,
             exact=self.exact,
+            links_of=self.links,
         )
         if self.held is not None:
             view = replace(view, held=self.held(view, hull(timeframes)))
@@ -206,7 +230,14 @@ class Views:
     @property
     def unknown(self) -> list[str]:
         """The requested collections that do not exist."""
-        return [name for name, source in self._sources.items() if not source.known]
+        asked = {name for name, _ in self.asked}
+        return [name for name, source in self._sources.items() if name in asked and not source.known]
+
+
+def _stored(columns: Iterable[Column]) -> tuple[Column, ...]:
+    """The columns, each once, and in place of computed ones those that they are computed from."""
+    each = (column.bases if isinstance(column, ActorColumn) else (column,) for column in columns)
+    return tuple(dict.fromkeys(stored for bases in each for stored in bases))
 
 
 def _times_and_rest(predicate: Predicate) -> tuple[tuple[p.Compare, ...], Predicate]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from query.plan.actors import ActorColumn
 from query.plan.columns import Column, ColumnKind
 from query.plan.keys import GroupKey, KeyPart
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan
 from query.sql.conditions import condition
+from query.sql.links import linked_cells
 from query.sql.lists import elements
 from query.sql.numeric_buckets import bucket_parts
 from query.sql.ranges import range_index
@@ -106,7 +109,7 @@ def _elements_of_lists(scan: Scan, column: Column, text: Statement, position: in
             for part in ("number", "big", "string", "boolean")
         ),
     )
-    return sql(
+    listed = sql(
         'SELECT {}, {} FROM (SELECT {}, unnest({}) AS "$element" FROM (SELECT DISTINCT {} AS {}{}))',
         text,
         parts,
@@ -114,5 +117,14 @@ def _elements_of_lists(scan: Scan, column: Column, text: Statement, position: in
         elements(text),
         col(column),
         text,
-        filtered(scan),
+        filtered(replace(scan, actors=())),
     )
+    if not isinstance(column, ActorColumn):
+        return listed
+    string, number, big, boolean = (
+        _element_part(part, position) for part in ("string", "number", "big", "boolean")
+    )
+    cells = linked_cells(column.links, string, number)
+    actors = (sql("{} AS {}", cells.string, string), sql("{} AS {}", cells.number, number))
+    listing = joined(", ", (text, *actors, big, boolean))
+    return sql("SELECT DISTINCT {} FROM ({})\n{}", listing, listed, cells.joins)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from query.language.nodes import Span
 from query.plan import predicates as p
+from query.plan.actors import ActorColumn
 from query.plan.columns import TIMESTAMP_COLUMN, Column, ColumnKind
 from query.plan.scans import FileSet, Scan
 from query.sql.conditions import compare, condition
+from query.sql.links import linked_cells
 from query.sql.lists import ELEMENT_NUMBER, ELEMENT_REST, ELEMENT_STRING
 from query.sql.statement import (
     TIME_US,
@@ -45,6 +48,9 @@ def filtered(scan: Scan, *, zoned: bool = False) -> Statement:
 
     ``zoned``: instants may keep the zone that they have in files, which saves converting each of them.
     """
+    actors = [actor for actor in scan.actors if actor.kind is not ColumnKind.JSON]
+    if actors:
+        return sql("\nFROM ({})", noted(Note.ACTOR, _with_actors(replace(scan, actors=()), actors)))
     direct = _direct(scan, zoned)
     if direct is not None:
         source, tests = direct
@@ -95,6 +101,24 @@ def _with_readings(rows: Statement, readings: Sequence[tuple[p.Reading, Column]]
         for what, column in readings
     )
     return sql("({})", noted(Note.TEXTS, sql("SELECT *, {} FROM {}", joined(", ", expressions), rows)))
+
+
+def _with_actors(scan: Scan, actors: Sequence[ActorColumn]) -> Statement:
+    """The scan's rows with the id of each actor, which the links give."""
+    rows = sql("SELECT *{}", filtered(scan))
+    for bases in dict.fromkeys(actor.bases for actor in actors):
+        own = [actor for actor in actors if actor.bases == bases]
+        string, number = (
+            None if column is None else col(column)
+            for column in (own[0].base(kind) for kind in (ColumnKind.STRING, ColumnKind.NUMBER))
+        )
+        cells = linked_cells(own[0].links, string, number)
+        made = (
+            sql("{} AS {}", cells.string if actor.kind is ColumnKind.STRING else cells.number, col(actor))
+            for actor in own
+        )
+        rows = sql('SELECT "$row".*, {} FROM ({}) AS "$row"\n{}', joined(", ", made), rows, cells.joins)
+    return rows
 
 
 def _reading(what: p.Reading, text: Statement) -> Statement:

@@ -49,6 +49,8 @@ class Note(StrEnum):
     ACTORS = "the steps that each actor did, of those who did the first"
     STEPS = "the steps that each event counts for"
     EVENTS = "the events that count for a step, their actors and times"
+    ACTOR = "the actor of each event: of linked ids the one that stands for all"
+    LINKS = "which ids belong together, in the order in which this was said"
     ACTIVE = "the periods in which each actor was active, as bits"
     NEWEST = "the newest events"
     TIMES = "the times of the newest events"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from query.answers.freshness import Covered, ErasureMark, erased, erasures, files_within
+from query.answers.freshness import Covered, ErasureMark, erased, erasures, files_within, is_named
 from query.language.nodes import ExtractionQuery, Filter, ParsedQuery, Query
 from service.queries.byte_bounded_cache import ByteBoundedCache
 from storage.source import Source
@@ -78,7 +78,11 @@ def kept_answer(
     for ``max_age`` only. So are raw events, which are long, and what says how it was computed.
     """
     repeatable = (
-        all(source.known and source.version for source in sources.values())
+        all(
+            source.known and source.version
+            for name, source in sources.items()
+            if is_named(name, question.query)
+        )
         and not isinstance(question.query, ExtractionQuery)
         and not question.include_metadata
         and not question.explain

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from query.answers.freshness import RecordingSource
+from query.answers.freshness import RecordingSource, is_named
 from query.answers.pipeline import Answer, Conditions, answer
 from query.answers.profiles.reading import profile
 from query.answers.visible_properties import held_lanes, lanes_standing
@@ -400,7 +400,8 @@ class QueryService:
             forced_filters=forced,
             project_id=caller.project.id,
         )
-        warnings = warn(watched.given) if warn is not None else []
+        named = {name: one for name, one in watched.given.items() if is_named(name, question.query)}
+        warnings = warn(named) if warn is not None else []
         if warnings:
             computed.body["warnings"] = [one.as_json() for one in warnings]
         return _written(computed, self._limits)

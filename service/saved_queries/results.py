@@ -30,6 +30,7 @@ from query.answers.freshness import (
     count,
     erased,
     outlines,
+    own_parts,
     parts,
 )
 from query.answers.pipeline import Answer, answer
@@ -143,6 +144,7 @@ class Results:
             computed = self._answer(query, request, sources, audience, deadline)
             _check_complete(computed)
             scopes = parts(request.query)
+            events = len(own_parts(request.query))
             covered = self._count(scopes, sources.given, audience, deadline)
             result = self._result(query, computed)
             file = self._write(query, audience, result)
@@ -155,7 +157,7 @@ class Results:
             self.remove_file(self._catalog.saved_queries.store_run(failed))
             raise
         digest = hashlib.sha256(result).hexdigest()
-        kept = SavedResult(now_us, covered.events, _covers_text(covered, request.preferences), file, digest)
+        kept = SavedResult(now_us, sum(covered.counts[:events]), _covers_text(covered, request.preferences), file, digest)
         run = SavedRun(query.id, audience.digest, query.version, now_us, _elapsed_us(started), None, 0, kept)
         self._note(file, outlines(scopes, sources.given))
         self.remove_file(self._catalog.saved_queries.store_run(run))

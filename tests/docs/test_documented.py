@@ -90,6 +90,7 @@ ROWS = {
     "cells_max": "groups that occur in an interval",
     "funnel_actors_max": "actors of a funnel",
     "funnel_intervals_max": "intervals of a funnel with an `order`",
+    "identities_max": "different statements of which [ids](identities.md) belong to one actor",
     "extraction_events_max": "events of an extraction",
     "extraction_scan_max": "events that an extraction without `latest` looks at",
     "latest_max": "`latest`",

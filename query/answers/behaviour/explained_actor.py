@@ -12,12 +12,14 @@ from query.answers.behaviour.actor_events import ReadEvents, read_events
 from query.answers.behaviour.actor_lists import actor_of
 from query.answers.behaviour.funnel_outcomes import rules_of
 from query.answers.behaviour.selections import plan_selections
+from query.answers.values import number
 from query.behaviour.ordered_funnel import Followed, OrderRules, StepRule, attempts, follow
 from query.behaviour.sequences import Sequences, in_sequence
 from query.engine.runner import Runner
 from query.json_encoding import dumps
 from query.language.analyses.behaviour_nodes import FunnelQuery
 from query.language.nodes import Condition, Operator
+from query.plan.actors import is_id
 from query.plan.views import Views
 from storage.instants import format_instant
 
@@ -32,9 +34,10 @@ def explanation_of(query: FunnelQuery, views: Views, runner: Runner) -> Json:
 
     The property that ``hold`` names is not considered.
     """
-    actor = query.explained
+    ids = _ids_of(query, views)
+    actor = ids[0]
     selections = [
-        replace(one, filters=(*one.filters, Condition(one.actor, Operator.EQ, actor)))
+        replace(one, filters=(*one.filters, Condition(one.actor, Operator.IN, ids)))
         for one in query.selections
     ]
     plan = plan_selections(selections, views, timed=True)
@@ -57,6 +60,14 @@ def explanation_of(query: FunnelQuery, views: Views, runner: Runner) -> Json:
         "reached": furthest + 1,
         "stopped": None if following is None else _why(events, followed, steps, order, attempt, following),
     }
+
+
+def _ids_of(query: FunnelQuery, views: Views) -> list[Any]:
+    """All ids of the actor that the question names; the one that stands for it first."""
+    asked = query.explained
+    if not query.steps[0].merged or not is_id(asked):
+        return [asked]
+    return [one if isinstance(one, str) else number(one) for one in views.links().ids_of(asked)]
 
 
 def _sequence_of(read: ReadEvents, actor: Any, selections: int) -> Sequences | None:

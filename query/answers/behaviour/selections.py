@@ -14,7 +14,7 @@ import pyarrow as pa
 from query.language.nodes import Group, Selection, Span
 from query.plan import predicates as p
 from query.plan.columns import TIMESTAMP_COLUMN
-from query.plan.keys import GroupKey, KeyPart, key_of, key_of_group
+from query.plan.keys import GroupKey, KeyPart, key_of_actor, key_of_group
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan, hull
 from query.plan.views import View, Views
@@ -111,7 +111,7 @@ def _branch(
         )
         for position, selection in numbered
     ]
-    key = key_of(actor, view)
+    key = key_of_actor(actor, view, merged=numbered[0][1].merged)
     read = tuple(key_of_group(value, view) for value in values)
     columns = [*key.columns, *(column for _, test, _ in tests for column in p.columns_of(test))]
     columns += [column for value in read for column in value.columns]

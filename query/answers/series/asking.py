@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from query.answers.groups import key_decoder
@@ -153,9 +153,7 @@ class Asker:
 
 
 def _metric_query(question: Question, metrics: Sequence[Metric]) -> MetricQuery:
-    asked = [
-        Metric(one.analysis, one.target, one.percentile, f"{number}") for number, one in enumerate(metrics)
-    ]
+    asked = [replace(one, label=f"{number}", decimals=None) for number, one in enumerate(metrics)]
     if question.edges is None and not question.events.groups:
         # Tells whether there are events at all.
         asked.append(Metric(Analysis.COUNT, label="events"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from query.answers.results import fold_metric
@@ -123,7 +123,7 @@ class WindowPlan:
         places: Mapping[int, int],
         merges: Sequence[tuple[int, int, int]] = (),
     ) -> None:
-        metric = Metric(series.metric.analysis, series.metric.target, series.metric.percentile)
+        metric = replace(series.metric, label=None, decimals=None)
         part = _Part((series.label, window), metric, places, merges)
         self._questions.setdefault(_key(question), (question, []))[1].append(part)
 

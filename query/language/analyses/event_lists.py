@@ -55,6 +55,7 @@ def parse_entry(parsing: Parsing, entry: Any, where: str, span: Span) -> EventLi
         where=where,
         by_where=f"{where if entry.get('by') else ''}by",
         shared=len(shared),
+        merged=parsing.merged,
     )
 
 

@@ -73,6 +73,7 @@ def _step(parsing: Parsing, step: Any, where: str) -> Step:
         span=span,
         filters=parsing.filters(filters, f"{where}filters"),
         where=where,
+        merged=parsing.merged,
         inverted=inverted,
         optional=optional,
         with_actors=with_actors,

@@ -7,7 +7,7 @@ from typing import Any
 
 from query.language.analyses.parsing import Parsing
 from query.language.fields import missing, real, text, wrong
-from query.language.nodes import Analysis, Metric
+from query.language.nodes import Analysis, Identity, Metric
 from query.language.parameters import analysis_meant
 from query.language.preferences import decimals
 from query.language.suggestions import meant
@@ -44,7 +44,15 @@ def parse_metric(
     percentile = None
     if analysis is Analysis.PERCENTILE:
         percentile = _percentile(params.get("percentile"), f"{where}percentile")
-    return Metric(analysis, target, percentile, label, shown)
+    return Metric(analysis, target, percentile, label, shown, _is_merged(analysis, target, parsing))
+
+
+def _is_merged(analysis: Analysis, target: str, parsing: Parsing) -> bool:
+    """Whether values are ids of actors: in the project's property, or in any where the query says so."""
+    if analysis not in (Analysis.COUNT_UNIQUE, Analysis.SELECT_UNIQUE):
+        return False
+    identity = parsing.identity
+    return target == parsing.preferences.actor if identity is None else identity is Identity.MERGED
 
 
 def _percentile(value: Any, name: str) -> float:

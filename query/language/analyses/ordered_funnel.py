@@ -136,6 +136,7 @@ def _exclusion(parsing: Parsing, entry: Any, where: str, steps: int) -> Exclusio
         span=parsing.span(frame, zone),
         filters=parsing.filters(structured("filters", entry.get("filters")), f"{where}filters"),
         where=where,
+        merged=parsing.merged,
         after=after - 1,
         before=before - 1,
     )

@@ -72,6 +72,7 @@ def _event(parsing: Parsing, name: str) -> Selection | None:
         filters=(*shared, *own),
         where=where,
         shared=len(shared),
+        merged=parsing.merged,
     )
 
 

@@ -186,6 +186,7 @@ class SeriesQuery(ComposedQuery):
                 one.filters,
                 one.shared,
                 tuple(_values(one)),
+                one.metric.merged,
                 f"series.{one.label}.",
             )
             for one in self.series
