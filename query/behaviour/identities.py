@@ -38,7 +38,7 @@ class Owners:
 
 
 def owners_of(told: Statements) -> Owners:
-    """Links of ids that are named by nothing else are taken together; only the others one by one."""
+    """IdLinks of ids that are named by nothing else are taken together; only the others one by one."""
     first_as_user = _first_rows(told.users, told.size)
     in_alias = np.zeros(told.size, dtype=bool)
     in_alias[told.ids[told.aliases]] = True

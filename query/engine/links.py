@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from query.plan.actors import Links
+from query.plan.actors import IdLinks
 
 KEPT_BYTES_MAX = 64 << 20
 """Bytes of tables that are kept beside the one read last."""
@@ -20,7 +20,7 @@ Key = tuple[int, str]
 class KeptLinks:
     """The links as of some events, and what is needed to add those of later events."""
 
-    links: Links
+    links: IdLinks
     users: pa.Table
     """All ids that were a user: a column of texts and one of numbers."""
     erase_version: int

@@ -27,7 +27,7 @@ class Analysis(StrEnum):
     SELECT_UNIQUE = "select_unique"
 
 
-class Identity(StrEnum):
+class ActorIdentity(StrEnum):
     """Whose events are an actor's."""
 
     MERGED = "merged"

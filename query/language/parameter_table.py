@@ -18,7 +18,7 @@ from query.language.analyses.retention_nodes import Cohort, FirstIn, PeriodType,
 from query.language.analyses.sequence_nodes import Attribution, Cut, PathCounting
 from query.language.calendar import Unit, WeekStart
 from query.language.fields import flag, whole, wrong
-from query.language.nodes import Analysis, Identity, Operator
+from query.language.nodes import ActorIdentity, Analysis, Operator
 from query.language.preferences import DECIMALS_MAX, UNROUNDED
 
 Json = dict[str, Any]
@@ -527,7 +527,7 @@ TABLE = (
     ),
     Parameter(
         "identity",
-        {"type": "string", "enum": [one.value for one in Identity]},
+        {"type": "string", "enum": [one.value for one in ActorIdentity]},
         "Whether ids that are linked are one actor (`merged`) or as many as there are ids (`as_sent`). "
         "Default: `merged`; where values are counted or listed, for the project's actor property only.",
         BEHAVIOURS | _OF_UNIQUES,

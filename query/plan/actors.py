@@ -35,7 +35,7 @@ LINK_TYPES = pa.schema(
 
 
 @dataclass(frozen=True)
-class Links:
+class IdLinks:
     """Every id that stands for another one, once, with that one.
 
     ``table`` has the columns of ``LINK_TYPES``; of the two columns of an id one is null. ``version`` is equal
@@ -97,7 +97,7 @@ def _column_of(identifier: Id, text: str, number: str) -> str:
     return text if isinstance(identifier, str) else number
 
 
-UNLINKED = Links()
+UNLINKED = IdLinks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +109,13 @@ class ActorColumn(Column):
 
     bases: tuple[Column, ...]
     """The property's columns that it is computed from."""
-    links: Links = field(compare=False, repr=False)
+    links: IdLinks = field(compare=False, repr=False)
 
     def base(self, kind: ColumnKind) -> Column | None:
         return next((column for column in self.bases if column.kind is kind), None)
 
 
-def actor_columns(path: str, available: Available, links: Links | None) -> tuple[Column, ...]:
+def actor_columns(path: str, available: Available, links: IdLinks | None) -> tuple[Column, ...]:
     """The columns of an actor's id; those of the property where nothing is linked."""
     columns = available.at(path)
     if not links:

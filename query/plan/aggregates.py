@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from query.language.nodes import Analysis, Metric
+from query.plan.actors import IdLinks, actor_columns
 from query.plan.columns import NUMERIC, Column, ColumnKind
 from query.plan.exact_sums import EXACT_DOUBLES, SPLIT_MAX, BitRange, bands, exact_rows, splitter
 from query.plan.views import View
@@ -81,11 +82,14 @@ class MetricPlan:
         return self.metric.analysis is Analysis.SUM and folds in (SUM_IN_TWO_PARTS, SUM_IN_TWO_PARTS[:2])
 
 
-def plan_metric(metric: Metric, view: View, *, of_all_rows: bool = False) -> MetricPlan:
-    """``of_all_rows``: there is one result, and every row of the view is part of it."""
+def plan_metric(
+    metric: Metric, view: View, *, links: IdLinks | None = None, of_all_rows: bool = False
+) -> MetricPlan:
+    """``links``: which ids belong to one actor, where the metric merges them. ``of_all_rows``: there is one
+    result, and every row of the view is part of it."""
     if metric.analysis is Analysis.COUNT or metric.target is None:
         return MetricPlan(metric, (Aggregate(AggregateRole.ROWS),))
-    columns = view.actor_columns(metric.target, merged=metric.merged)
+    columns = actor_columns(metric.target, view.available, links)
     if metric.analysis is Analysis.COUNT_UNIQUE:
         return MetricPlan(metric, _distinct(columns))
     if metric.analysis is Analysis.SELECT_UNIQUE:

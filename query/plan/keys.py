@@ -8,6 +8,7 @@ from functools import cached_property
 
 from query.language.nodes import Condition, Group, Operator, ValueRange
 from query.plan import operators
+from query.plan.actors import IdLinks, actor_columns
 from query.plan.columns import Column, ColumnKind
 from query.plan.exact_sums import EXACT_DOUBLES
 from query.plan.predicates import Predicate
@@ -100,9 +101,9 @@ def key_of(path: str, view: View) -> GroupKey:
     return GroupKey(path, view.available.at(path))
 
 
-def key_of_actor(path: str, view: View, *, merged: bool) -> GroupKey:
-    """The key for the actor's id in a path. ``merged``: ids that are linked are one actor."""
-    return GroupKey(path, view.actor_columns(path, merged=merged))
+def key_of_actor(path: str, view: View, links: IdLinks | None) -> GroupKey:
+    """The key for the actor's id in a path; of ids that are linked it is the one that stands for all."""
+    return GroupKey(path, actor_columns(path, view.available, links))
 
 
 def key_of_group(group: Group, view: View) -> GroupKey:

@@ -71,7 +71,12 @@ def plan_metrics(query: MetricQuery, views: Views, rows_max: int) -> MetricsPlan
     counted = 0
     of_all_rows = not (query.filters or view.forced or keys or query.buckets)
     metrics = tuple(
-        plan_metric(metric, view, of_all_rows=of_all_rows and query.span == Span())
+        plan_metric(
+            metric,
+            view,
+            links=views.links() if metric.merged else None,
+            of_all_rows=of_all_rows and query.span == Span(),
+        )
         for metric in query.metrics
     )
     if of_all_rows and _only_counts(metrics):

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from query.language.nodes import Filter, Span
 from query.plan import operators
 from query.plan import predicates as p
-from query.plan.actors import LINKS_TABLE, UNLINKED, ActorColumn, Links, actor_columns
+from query.plan.actors import LINKS_TABLE, UNLINKED, ActorColumn, IdLinks
 from query.plan.columns import EMPTIES_COLUMN, NULLS_COLUMN, TIMESTAMP_COLUMN, Available, Column
 from query.plan.exact_sums import Extent
 from query.plan.operators import Spend
@@ -23,7 +23,6 @@ from storage.source import DataFile, Source
 
 SourceOf = Callable[[str], Source]
 ExtentOf = Callable[["View", Column], Extent]
-LinksOf = Callable[[], Links]
 Held = Callable[["View", Span], frozenset[str]]
 """Returns the lanes in which any event that the key sees has a value, within a span."""
 
@@ -61,7 +60,6 @@ class View:
     extent_of: ExtentOf = lambda view, column: view.catalogued(column)
     exact: bool = False
     """Whether sums are planned so that they are always certain."""
-    links_of: LinksOf = lambda: UNLINKED
 
     @cached_property
     def available(self) -> Available:
@@ -72,10 +70,6 @@ class View:
         """The number of rows that a scan reads, before any test."""
         tail = self.source.tail
         return sum(file.rows for file in self.files) + (tail.num_rows if tail is not None else 0)
-
-    def actor_columns(self, path: str, *, merged: bool) -> tuple[Column, ...]:
-        """The columns of an actor's id; ``merged``: with one id for all that are linked."""
-        return actor_columns(path, self.available, self.links_of() if merged else None)
 
     def condition(self, filters: Iterable[Filter]) -> Predicate:
         return operators.predicate(filters, self._columns_for_query, self.spend)
@@ -184,15 +178,15 @@ class Views:
     extent_of: ExtentOf = lambda view, column: view.catalogued(column)
     exact: bool = False
     """Whether sums are planned so that they are always certain, which takes longer."""
-    read_links: Callable[[Views], Links] = lambda _: UNLINKED
-    """Reads which ids the actors have."""
+    read_links: Callable[[Views], IdLinks] = lambda _: UNLINKED
+    """Reads which ids belong to one actor."""
     asked: list[tuple[str, View]] = field(default_factory=list)
     """Every requested collection, and its view."""
     _sources: dict[str, Source] = field(default_factory=dict)
-    _links: Links | None = None
+    _links: IdLinks | None = None
 
-    def links(self) -> Links:
-        """Which ids the actors have, as far as the key sees it; read where it is first needed."""
+    def links(self) -> IdLinks:
+        """Which ids belong to one actor, as far as the key sees it; read where it is first needed."""
         if self._links is None:
             self._links = self.read_links(self)
         return self._links
@@ -220,7 +214,6 @@ class Views:
             self.spend_forced,
             extent_of=self.extent_of,
             exact=self.exact,
-            links_of=self.links,
         )
         if self.held is not None:
             view = replace(view, held=self.held(view, hull(timeframes)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from query.plan.actors import ID_NUMBER, ID_STRING, LINKS_TABLE, TO_NUMBER, TO_STRING, Links
+from query.plan.actors import ID_NUMBER, ID_STRING, LINKS_TABLE, TO_NUMBER, TO_STRING, IdLinks
 from query.sql.statement import Statement, joined, name, sql
 
 _KINDS = ((ID_STRING, TO_STRING, "VARCHAR"), (ID_NUMBER, TO_NUMBER, "DOUBLE"))
@@ -19,7 +19,7 @@ class LinkedCells:
     number: Statement
 
 
-def linked_cells(links: Links, string: Statement | None, number: Statement | None) -> LinkedCells:
+def linked_cells(links: IdLinks, string: Statement | None, number: Statement | None) -> LinkedCells:
     """The actor's id as text and as number, of rows that have their own id as a text or as a number."""
     joins: list[Statement] = []
     found: list[Statement] = []

@@ -13,7 +13,7 @@ from query.errors import InvalidQuery
 from query.language import parameters, timeframe
 from query.language.fields import encodable, missing, structured, text, within, wrong
 from query.language.filters import CheckRegex
-from query.language.nodes import Buckets, Identity, MetricQuery, Span
+from query.language.nodes import ActorIdentity, Buckets, MetricQuery, Span
 from query.language.parameter_table import ANALYSES, BEHAVIOURS, EXTRACTION, MULTI_ANALYSIS, SERIES
 from query.language.parse import parse
 from query.language.preferences import KEEN, Preferences
@@ -91,7 +91,7 @@ class DatasetDefinition:
         """The query with its buckets, over the whole timeframe or over ``span``. Raises InvalidQuery."""
         parsed = parse(
             self.query["analysis_type"],
-            {**self.query, "identity": Identity.AS_SENT},
+            {**self.query, "identity": ActorIdentity.AS_SENT},
             now_us=now_us,
             limits=limits,
             check_regex=check_regex,
@@ -226,10 +226,10 @@ def _normalised(query: Mapping[str, Any]) -> dict[str, Any]:
         )
     if not isinstance(kind, str) or kind not in _KINDS:
         raise wrong("query.analysis_type", f"one of {', '.join(sorted(_KINDS))}", kind)
-    if query.get("identity") not in (None, "", Identity.AS_SENT):
+    if query.get("identity") not in (None, "", ActorIdentity.AS_SENT):
         raise InvalidQuery(
-            "'query.identity' must be 'as_sent' in a dataset, whose intervals are computed once: ids that are "
-            "linked later would change them. Save the query with a 'refresh_rate' instead."
+            "'query.identity' must be 'as_sent' in a dataset, whose intervals are computed once: ids that "
+            "are linked later would change them. Save the query with a 'refresh_rate' instead."
         )
     for name in ("timeframe", "interval"):
         if query.get(name) in (None, ""):

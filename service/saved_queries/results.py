@@ -157,7 +157,9 @@ class Results:
             self.remove_file(self._catalog.saved_queries.store_run(failed))
             raise
         digest = hashlib.sha256(result).hexdigest()
-        kept = SavedResult(now_us, sum(covered.counts[:events]), _covers_text(covered, request.preferences), file, digest)
+        kept = SavedResult(
+            now_us, sum(covered.counts[:events]), _covers_text(covered, request.preferences), file, digest
+        )
         run = SavedRun(query.id, audience.digest, query.version, now_us, _elapsed_us(started), None, 0, kept)
         self._note(file, outlines(scopes, sources.given))
         self.remove_file(self._catalog.saved_queries.store_run(run))

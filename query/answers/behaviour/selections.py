@@ -111,7 +111,7 @@ def _branch(
         )
         for position, selection in numbered
     ]
-    key = key_of_actor(actor, view, merged=numbered[0][1].merged)
+    key = key_of_actor(actor, view, views.links() if numbered[0][1].merged else None)
     read = tuple(key_of_group(value, view) for value in values)
     columns = [*key.columns, *(column for _, test, _ in tests for column in p.columns_of(test))]
     columns += [column for value in read for column in value.columns]

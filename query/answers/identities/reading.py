@@ -19,7 +19,7 @@ from query.errors import QueryLimitExceeded
 from query.language.nodes import Span
 from query.limits import Limits
 from query.plan import predicates as p
-from query.plan.actors import ALIAS, ANONYMOUS, IDENTITIES, LINK_TYPES, UNLINKED, USER, Id, Links
+from query.plan.actors import ALIAS, ANONYMOUS, IDENTITIES, LINK_TYPES, UNLINKED, USER, Id, IdLinks
 from query.plan.columns import CREATED_AT_COLUMN
 from query.plan.views import View, Views
 from query.sql import identities as sql
@@ -33,7 +33,7 @@ _PROPERTIES = (ANONYMOUS, USER, ALIAS)
 _TEXTS, _NUMBERS = pa.string(), pa.float64()
 
 
-def read_links(views: Views, runner: Runner, limits: Limits) -> Links:
+def read_links(views: Views, runner: Runner, limits: Limits) -> IdLinks:
     """The links of all events that the key sees. Raises QueryLimitExceeded, and what reading raises."""
     source = views.source(IDENTITIES)
     if not source.known:
@@ -86,7 +86,7 @@ class _Reading:
         owners = owners_of(told)
         ids = _Ids(texts, numbers)
         columns = (*ids.cells(owners.ids), *ids.cells(owners.actors))
-        links = Links(pa.table(list(columns), schema=LINK_TYPES), self.version)
+        links = IdLinks(pa.table(list(columns), schema=LINK_TYPES), self.version)
         users = pa.table(list(ids.cells(np.unique(told.users))), names=["text", "number"])
         return self._kept(links, users, said, said.events)
 
@@ -124,7 +124,7 @@ class _Reading:
         events, last = (table.column(2 * len(_PROPERTIES) + at) for at in (0, 1))
         return _Said(cells, int(pc.sum(events).as_py() or 0), pc.max(last).as_py())
 
-    def _kept(self, links: Links, users: pa.Table, said: _Said, rows: int) -> KeptLinks:
+    def _kept(self, links: IdLinks, users: pa.Table, said: _Said, rows: int) -> KeptLinks:
         return KeptLinks(links, users, self.view.source.erase_version, rows, said.last_us)
 
 
@@ -173,7 +173,7 @@ def _numbered(texts: pa.ChunkedArray, numbers: pa.ChunkedArray) -> tuple[Integer
     return found.astype(np.int64), distinct
 
 
-def _extended(kept: KeptLinks, rows: Sequence[tuple[Any, ...]], version: str) -> tuple[Links, pa.Table]:
+def _extended(kept: KeptLinks, rows: Sequence[tuple[Any, ...]], version: str) -> tuple[IdLinks, pa.Table]:
     """The links and users with those of further statements, none of them an alias."""
     told = [
         (anonymous, user)
@@ -191,14 +191,14 @@ def _extended(kept: KeptLinks, rows: Sequence[tuple[Any, ...]], version: str) ->
         users.add(user)
     links = _joined(kept.links.table, _table(list(made), list(made.values())), LINK_TYPES.names)
     more = _cells(new_users)
-    return Links(links, version), _joined(kept.users, list(more), kept.users.column_names)
+    return IdLinks(links, version), _joined(kept.users, list(more), kept.users.column_names)
 
 
 def _one(text: str | None, number: float | None) -> Id | None:
     return text or number if text or number is not None else None
 
 
-def _actors_of(links: Links, wanted: set[Id]) -> dict[Id, Id]:
+def _actors_of(links: IdLinks, wanted: set[Id]) -> dict[Id, Id]:
     """The ids among these that belong to others, with the one that stands for the actor."""
     found: dict[Id, Id] = {}
     for column, one in zip(LINK_TYPES.names[:2], _cells(list(wanted)), strict=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 from query.language.analyses.parsing import Parsing
 from query.language.fields import missing, real, text, wrong
-from query.language.nodes import Analysis, Identity, Metric
+from query.language.nodes import ActorIdentity, Analysis, Metric
 from query.language.parameters import analysis_meant
 from query.language.preferences import decimals
 from query.language.suggestions import meant
@@ -52,7 +52,7 @@ def _is_merged(analysis: Analysis, target: str, parsing: Parsing) -> bool:
     if analysis not in (Analysis.COUNT_UNIQUE, Analysis.SELECT_UNIQUE):
         return False
     identity = parsing.identity
-    return target == parsing.preferences.actor if identity is None else identity is Identity.MERGED
+    return target == parsing.preferences.actor if identity is None else identity is ActorIdentity.MERGED
 
 
 def _percentile(value: Any, name: str) -> float:

@@ -16,7 +16,7 @@ from query.language.fields import missing, required_text, wrong
 from query.language.filters import Check, CheckRegex, RegexSizes, parse_filters
 from query.language.grouping import CODE as GROUP_CODE
 from query.language.grouping import parse_groups
-from query.language.nodes import Buckets, Filter, Group, Identity, Span
+from query.language.nodes import ActorIdentity, Buckets, Filter, Group, Span
 from query.language.parameter_table import LENGTH_PATTERN
 from query.language.preferences import Preferences, actor_property
 from query.limits import Limits
@@ -68,14 +68,14 @@ class Parsing:
         return actor
 
     @property
-    def identity(self) -> Identity | None:
+    def identity(self) -> ActorIdentity | None:
         """Whose events are an actor's, where the query says it."""
-        return choice(Identity, "identity", self.params.get("identity"))
+        return choice(ActorIdentity, "identity", self.params.get("identity"))
 
     @property
     def merged(self) -> bool:
         """Whether ids that are linked are one actor, in a question about actors."""
-        return self.identity is not Identity.AS_SENT
+        return self.identity is not ActorIdentity.AS_SENT
 
     def own_or_root_actor(self, part: Mapping[str, Any], where: str) -> str:
         """The property that identifies an actor in a part of the query; without its own, the query's."""

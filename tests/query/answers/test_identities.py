@@ -1,4 +1,4 @@
-"""Questions about actors with several ids: as if every event had been sent with the id that stands for all."""
+"""Questions about actors with several ids: as if each event had been sent with the id that stands for all."""
 
 from __future__ import annotations
 
