@@ -32,7 +32,7 @@ _PREFERENCES = ("round", "week_start", "identity")
 """Stored only where given: without them the project's preferences apply."""
 _ORDER = ("order", *NEEDING_ORDER)
 """Stored only where given, as Keen's funnels have none of them."""
-_OF_SERIES = ("formulas", "compare", "cumulative", "rolling", "share", "top", "fill", "show")
+_OF_SERIES = ("formulas", "compare", "cumulative", "rolling", "share", "top", "fill", "show", "completeness")
 """Stored only where given."""
 _OF_SESSIONS = (
     "event_collection",

@@ -228,6 +228,15 @@ ONE_SERIES = record(
     "event_collection",
     "analysis_type",
 )
+COMPLETENESS = record(
+    {
+        "intervals": {
+            **_COUNT,
+            "default": 28,
+            "description": "By how many intervals before each one it is judged.",
+        }
+    }
+)
 TOP = record(
     {
         "limit": {**_COUNT, "description": "How many groups."},
@@ -283,6 +292,7 @@ SCHEMAS: Mapping[str, Json] = {
     "Step": STEP,
     "Series": ONE_SERIES,
     "Top": TOP,
+    "Completeness": COMPLETENESS,
     "Event": EVENT,
     "Events": EVENTS,
     "Rename": RENAME,
@@ -416,6 +426,15 @@ TABLE = (
         "What stands where a series has no data: `0`, `null`, or the `previous` interval's value; if absent, "
         "what its analysis answers of no events.",
         _OF_SERIES,
+        ours=True,
+    ),
+    Parameter(
+        "completeness",
+        {"anyOf": [_BOOLEAN, ref("Completeness")]},
+        "Whether to add how much of the newest intervals has arrived, by how late the events of earlier ones "
+        "were.",
+        _OF_SERIES,
+        Spelling.EITHER,
         ours=True,
     ),
     Parameter(

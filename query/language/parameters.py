@@ -73,6 +73,7 @@ KEYS: Mapping[str, frozenset[str]] = {
     "member": _keys(parameter_table.MEMBER),
     "series": _keys(parameter_table.ONE_SERIES),
     "top": _keys(parameter_table.TOP),
+    "completeness": _keys(parameter_table.COMPLETENESS),
     "event": _keys(parameter_table.EVENT),
     "events": _keys(parameter_table.EVENTS),
     "rename": _keys(parameter_table.RENAME),
@@ -176,9 +177,10 @@ class _Walk:
             for label, one in series.items():
                 self._one_series(one, f"series.{shown(label)}")
         self._timeframe(params.get("compare"), "compare")
-        top = _decoded(params.get("top"))
-        if isinstance(top, Mapping):
-            self._keys(top, "top", "top")
+        for name in ("top", "completeness"):
+            value = _decoded(params.get(name))
+            if isinstance(value, Mapping):
+                self._keys(value, name, name)
 
     def _each(self, value: Any, name: str, look: Callable[[Mapping[str, Any], str], None]) -> None:
         if value is None:

@@ -203,7 +203,7 @@ export class Acumen {
   }
   async series<const P extends Several>(parameters: P, options?: CallOptions): Promise<SeriesAnswer<P>> {
     const answer = await this.query<SeriesResult<P>>("series", { ...parameters }, options);
-    return { ...answer, compare: answer.body.compare };
+    return { ...answer, compare: answer.body.compare, completeness: answer.body.completeness };
   }
   async funnel<const P extends Followed = {}>(
     steps: readonly Step[],

@@ -392,6 +392,8 @@ export interface Several extends Arranged {
   share?: string | readonly string[];
   top?: { limit: number; by?: string; other?: boolean | string };
   fill?: 0 | null | "null" | "previous";
+  /** Whether to add how much of the newest intervals has arrived. */
+  completeness?: boolean | { intervals?: number };
   show?: string | readonly string[];
 }
 
@@ -401,6 +403,15 @@ type SeriesValues<P extends Several> = { [Label in keyof P["series"]]: number | 
 type SeriesRows<P extends Several> = P extends { group_by: Group | readonly Group[] }
   ? (Names<P> & SeriesValues<P>)[]
   : SeriesValues<P>;
+
+/** Of an interval to which events are still expected: the shares that have arrived, from 0 to 1. */
+export interface Completeness {
+  timeframe: Span;
+  series: Record<
+    string,
+    { arrived: number | null; least: number | null; most: number | null; intervals: number }
+  >;
+}
 
 /** What values are compared with, and how much they differ. */
 export interface Compared<Values> {
@@ -425,6 +436,7 @@ export interface SeriesAnswer<P extends Several> extends Answer<SeriesResult<P>>
       ? { timeframe: Span; unmatched: Part<SeriesRows<P>>[] }
       : Compared<SeriesRows<P>>
     : undefined;
+  completeness: P extends { completeness: any } ? Completeness[] : undefined;
 }
 
 /** A name in a question that leaves it without data. */

@@ -7,6 +7,7 @@ from typing import Any
 
 from query.answers.series.arrangement import Arrangement, Table
 from query.answers.series.asking import Asker, GroupList
+from query.answers.series.completeness import completeness
 from query.answers.series.evaluation import Evaluation
 from query.answers.series.top import first_groups, only_rows, other_rows
 from query.answers.series.windows import Narrowing, WindowPlan, check_overlapping
@@ -37,6 +38,7 @@ class _Work:
         self._runner = runner
         self._groups = GroupList()
         self._asker = Asker(views, runner, limits, self._groups)
+        self._arrivals = Asker(views, runner, limits, GroupList())
 
     def body(self) -> tuple[dict[str, Any], int]:
         query = self._query
@@ -62,7 +64,10 @@ class _Work:
             of_scopes = [Evaluation(query, period, plan.values(self._asker)) for plan in listed]
             tables.append(Table(period, of_scopes[0], of_scopes[1] if others else None, total))
         arrangement = Arrangement(query, self._groups, tables, chosen, self._limits, self._runner)
-        return arrangement.body(), self._asker.scanned
+        body = arrangement.body()
+        if query.open_intervals is not None:
+            body["completeness"] = completeness(query, self._arrivals)
+        return body, self._asker.scanned + self._arrivals.scanned
 
     def _chosen(self) -> list[int] | None:
         """The groups that ``top`` keeps, the first one first; None without it."""

@@ -86,7 +86,7 @@ class Arrangement:
         body = {"result": Written(array(texts))}
         if query.compared is not None:
             body["compare"] = {
-                "timeframe": _timeframe(query.compared.span),
+                "timeframe": timeframe_of(query.compared.span),
                 "unmatched": [Written(self._encoded(part)) for part in self._unmatched(query.compared)],
             }
         return body
@@ -95,12 +95,12 @@ class Arrangement:
         shown = self._ordered(place)
         part = {
             "value": self._rounded_block(shown, place, 0),
-            "timeframe": _timeframe(self._query.period.buckets[place]),
+            "timeframe": timeframe_of(self._query.period.buckets[place]),
         }
         if self._query.compared is not None:
             percents: _Rounding = dict.fromkeys(self._decimals, self._query.decimals)
             part["compare"] = {
-                "timeframe": _timeframe(self._query.compared.buckets[place]),
+                "timeframe": timeframe_of(self._query.compared.buckets[place]),
                 "value": self._rounded_block(shown, place, 1),
                 "change": self._block(shown, place, change, self._decimals),
                 "change_percent": self._block(shown, place, change_percent, percents),
@@ -114,7 +114,7 @@ class Arrangement:
         for number, span in enumerate(compared.rest):
             place = len(compared.buckets) + number
             rows = [self._row(row, plain, self._values[1][row], place) for row in range(len(self._rows))]
-            parts.append({"value": rows if self._paths else rows[0], "timeframe": _timeframe(span)})
+            parts.append({"value": rows if self._paths else rows[0], "timeframe": timeframe_of(span)})
         return parts
 
     def _row(self, row: int, labels: Sequence[str], columns: _Columns, place: int) -> dict[str, Any]:
@@ -239,7 +239,8 @@ class Arrangement:
         return text
 
 
-def _timeframe(span: Span | None) -> dict[str, str | None] | None:
+def timeframe_of(span: Span | None) -> dict[str, str | None] | None:
+    """The span as answers have it."""
     if span is None:
         return None
     ends = {"start": span.start_us, "end": span.end_us}

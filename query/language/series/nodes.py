@@ -115,6 +115,19 @@ class Period:
         return Span(min(self.starts[0], self.span.start_us), self.span.end_us)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenInterval:
+    """An interval to which events may still come, and the whole intervals before it."""
+
+    interval: Span
+    edges: tuple[int, ...]
+    """Where the intervals before it begin, in order, and last where it begins itself."""
+    cut_us: int | None
+    """How much of each interval counts, where the timeframe cuts this one."""
+    age_us: int
+    """How long ago it began, when the question was asked."""
+
+
 class Fill(StrEnum):
     """What stands where a series has no data."""
 
@@ -154,6 +167,8 @@ class SeriesQuery(ComposedQuery):
     zero_fill: bool = True
     fill: Fill = Fill.ANALYSIS
     decimals: int | None = None
+    open_intervals: tuple[OpenInterval, ...] | None = None
+    """The intervals whose completeness is asked for, the newest one first; None: it is not."""
 
     @cached_property
     def by_label(self) -> Mapping[str, Labelled]:
@@ -191,6 +206,17 @@ class SeriesQuery(ComposedQuery):
             )
             for one in self.series
             for period in self.periods
+        ) + tuple(
+            EventsRead(
+                one.collection,
+                Span(interval.edges[0], interval.edges[-1]),
+                one.filters,
+                one.shared,
+                (),
+                f"series.{one.label}.",
+            )
+            for one in self.series
+            for interval in self.open_intervals or ()
         )
 
 

@@ -25,6 +25,7 @@ from query.language.grouping import CODE as GROUP_CODE
 from query.language.grouping import LIMIT_CODE, parse_groups, parse_limit, parse_order
 from query.language.nodes import Analysis, Filter, Group
 from query.language.parameter_table import value_of
+from query.language.series.completeness import parse_completeness
 from query.language.series.formulas import named, parse_formula
 from query.language.series.nodes import (
     PLAIN,
@@ -79,6 +80,7 @@ def parse_series(parsing: Parsing) -> SeriesQuery:
         _check_plain("top.by", (top.by,), formulas, windowed)
     period = period_of(frame)
     compare = params.get("compare")
+    open_intervals = parse_completeness(params.get("completeness"), frame, period)
     labels = [one.label for one in parts]
     visible = _labels(params, "show", labels) or labels
     order = parse_order(params.get("order_by"), groups, visible)
@@ -101,6 +103,7 @@ def parse_series(parsing: Parsing) -> SeriesQuery:
         zero_fill=value_of(params, "zero_fill"),
         fill=_fill(params),
         decimals=parsing.preferences.decimals,
+        open_intervals=open_intervals,
     )
 
 

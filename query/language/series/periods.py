@@ -212,13 +212,13 @@ def _divided(span: Span, frame: TimeParameters) -> Period:
     if not frame.lead or not buckets:
         return Period(span, buckets)
     try:
-        before = _whole_starts(edges[0], frame, zone)
+        before = whole_starts(edges[0], frame, zone)
         return _reached(Period(span, buckets, (*before, *edges[1:-1]), frame.lead))
     except OverflowError:
         raise InvalidQuery("'rolling' reaches beyond the years 1 to 9999.", CODE) from None
 
 
-def _whole_starts(start: int, frame: TimeParameters, zone: tzinfo) -> list[int]:
+def whole_starts(start: int, frame: TimeParameters, zone: tzinfo) -> list[int]:
     """Where the interval that holds the start begins, and before it those of ``lead`` intervals."""
     unit, count = timeframe.parse_interval(frame.interval)
     if count is not None:

@@ -308,7 +308,43 @@ def answer_of(analysis: str) -> Json:
             "timeframe and what of it no interval has for its counterpart. The compared values of an "
             "interval stand beside its `value`.",
         }
+        answer["properties"]["completeness"] = {
+            **listing(_COMPLETENESS),
+            "description": "With `completeness`: the newest intervals to which events are still expected.",
+        }
     return answer
+
+
+_ARRIVED = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+_COMPLETENESS = record(
+    {
+        "timeframe": {"type": "object", "description": "The interval."},
+        "series": {
+            "type": "object",
+            "additionalProperties": record(
+                {
+                    "arrived": {
+                        **_ARRIVED,
+                        "description": "The share of its events that is expected to be there.",
+                    },
+                    "least": _ARRIVED,
+                    "most": _ARRIVED,
+                    "intervals": {
+                        "type": "integer",
+                        "minimum": 0,
+                        "description": "By how many earlier ones.",
+                    },
+                },
+                "arrived",
+                "least",
+                "most",
+                "intervals",
+            ),
+        },
+    },
+    "timeframe",
+    "series",
+)
 
 
 def _funnel_answer() -> Json:

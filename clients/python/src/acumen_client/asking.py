@@ -75,6 +75,8 @@ class Computed(Arranged, total=False):
     """``"previous_period"``, ``"previous_year"``, ``"same_weekdays"`` or a timeframe."""
     cumulative: str | Iterable[str] | None
     rolling: Mapping[str, int] | None
+    completeness: bool | Mapping[str, int] | None
+    """Whether to add how much of the newest intervals has arrived."""
     """Name → number of intervals."""
     share: str | Iterable[str] | None
     top: Mapping[str, Any] | None

@@ -630,6 +630,10 @@ class SeriesQuestion(Aggregate):
         """Series also over so many intervals, ending with each: ``rolling(visitors=7)``."""
         return self._with(rolling={**self.parameters.get("rolling", {}), **(named or {}), **lengths})
 
+    def completeness(self, intervals: int | None = None) -> Self:
+        """Have the answer say how much of the newest intervals has arrived, judged by so many before them."""
+        return self._with(completeness=True if intervals is None else {"intervals": intervals})
+
     def cumulative(self, *names: str) -> Self:
         """Series also from the timeframe's start to each interval's end."""
         return self._with(cumulative=[*self.parameters.get("cumulative", []), *names])

@@ -234,6 +234,11 @@ class SeriesResult(Result):
         """What is compared, as the server sent it: the timeframe, and what of it nothing is compared with."""
         return self.body.get("compare")
 
+    @property
+    def completeness(self) -> Sequence[Mapping[str, Any]] | None:
+        """The intervals to which events are still expected, as the server sent them."""
+        return self.body.get("completeness")
+
     @cached_property
     def rows(self) -> Sequence[Row]:
         if self.compare is None:
