@@ -12,6 +12,7 @@ from typing import Any
 
 from query.answers.series.arrangement import timeframe_of
 from query.answers.series.asking import Asker, EventSet, Question
+from query.answers.values import number
 from query.language.nodes import Analysis, AnyOf, Condition, Filter, Metric, Operator, Span
 from query.language.series.nodes import OpenInterval, Series, SeriesQuery
 from storage.instants import format_instant
@@ -48,11 +49,15 @@ def _expected(interval: OpenInterval, events: EventSet, asker: Asker) -> Json:
     if not shares:
         return {"arrived": None, "least": None, "most": None, "intervals": 0}
     return {
-        "arrived": round(sum(here) / sum(all_of), _DECIMALS),
-        "least": round(min(shares), _DECIMALS),
-        "most": round(max(shares), _DECIMALS),
+        "arrived": _share(sum(here) / sum(all_of)),
+        "least": _share(min(shares)),
+        "most": _share(max(shares)),
         "intervals": len(shares),
     }
+
+
+def _share(value: float) -> int | float | None:
+    return number(round(value, _DECIMALS))
 
 
 def _up_to(path: str, interval: OpenInterval, age_us: int) -> Iterator[Filter]:
