@@ -212,8 +212,7 @@ class SeriesQuery(ComposedQuery):
                 Span(interval.edges[0], interval.edges[-1]),
                 one.filters,
                 one.shared,
-                (),
-                f"series.{one.label}.",
+                where=f"series.{one.label}.",
             )
             for one in self.series
             for interval in self.open_intervals or ()
