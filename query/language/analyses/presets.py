@@ -102,7 +102,8 @@ PRESETS: Mapping[str, Mapping[Preset, PresetRow]] = {
             {"order": "ordered", "window": "24_hours", "counting": "actors"},
             _PLAUSIBLE_FUNNELS,
             _READ,
-            "A visitor is another one on the next day.",
+            "A visitor is another one on the next day. By ClickHouse's windowFunnel, one event that passes "
+            "the conditions of several steps counts for all of them; here each step has an event of its own.",
         ),
     },
     "retention": {
