@@ -253,6 +253,13 @@ class Settings(BaseSettings):
         ge=0,
         description="How long, in seconds, superseded files outlive the queries that may read them.",
     )
+    history: float = Field(
+        7.0,
+        ge=0,
+        le=3_650,
+        description="Days for which files that merges and updates supersede are kept, so that `as_of` can "
+        "repeat earlier answers; what was erased is not kept.",
+    )
     clock_hold_seconds: float = Field(
         3_600.0,
         ge=0,
@@ -772,6 +779,11 @@ class Settings(BaseSettings):
             return self._known_level(self.log_level_file.read_text(encoding="utf-8").strip())
         except (OSError, ValueError) as error:
             raise BadSettings(f"{PREFIX}LOG_LEVEL_FILE: {self.log_level_file}: {error}.") from None
+
+    @property
+    def history_seconds(self) -> float:
+        """How long superseded files are kept."""
+        return self.history * 86_400.0
 
     @property
     def query_limits(self) -> Limits:

@@ -71,8 +71,19 @@ class Source:
     have only been added."""
     damaged: tuple[DataFile, ...] = ()
     """Live files that are set aside as damaged: their events are missing from the source."""
+    past: bool = False
+    """Whether it is of an earlier version, in which events may have had other values."""
+    erased: tuple[tuple[int, int], ...] = ()
+    """Of an earlier version: the times of events that were erased from it since, both included."""
     verify: Callable[[Sequence[DataFile]], None] = field(default=believe, compare=False)
     """Call it with files before they are read. Raises SourceGone if one differs from what was written."""
+
+    def has_erased(self, start_us: int | None, end_us: int | None) -> bool:
+        """Whether events within ``[start, end)`` were erased from this version since."""
+        return any(
+            (start_us is None or last >= start_us) and (end_us is None or first < end_us)
+            for first, last in self.erased
+        )
 
     def lacks(self, start_us: int | None, end_us: int | None) -> bool:
         """Whether a damaged file that is set aside may hold events within ``[start, end)``."""

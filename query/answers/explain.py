@@ -10,8 +10,10 @@ from typing import Any
 
 from query.engine.runner import Trace
 from query.json_encoding import dumps
+from query.language.nodes import ParsedQuery
 from query.plan.views import View, Views
 from query.sql.statement import Statement
+from storage.instants import format_instant
 
 SQL_LENGTH_MAX = 100_000
 """Most characters of a statement that are shown."""
@@ -35,6 +37,13 @@ def explanation(trace: Trace, views: Views) -> dict[str, Any]:
         "sources": [_source(collection, view) for collection, view in views.asked],
         "events_counted_by_catalog": trace.counted,
     }
+
+
+def snapshot_of(request: ParsedQuery) -> dict[str, Any]:
+    """The version that was read, by which ``as_of`` repeats the answer, and what was now for it."""
+    if not request.version:
+        return {}
+    return {"snapshot": {"version": request.version, "instant": format_instant(request.now_us)}}
 
 
 def _source(collection: str, view: View) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from query.answers import extraction, shape
 from query.answers.behaviour.answering import behaviour_body
-from query.answers.explain import explanation
+from query.answers.explain import explanation, snapshot_of
 from query.answers.identities.reading import read_links
 from query.answers.series.answering import composed_body
 from query.answers.visible_properties import lanes_seen
@@ -196,7 +196,7 @@ def _answer(request: ParsedQuery, views: Views, runner: Runner, limits: Limits) 
         case ComposedQuery():
             body, scanned = composed_body(query, views, runner, limits)
     if request.explain:
-        body["explain"] = explanation(runner.trace, views)
+        body["explain"] = snapshot_of(request) | explanation(runner.trace, views)
     if request.include_metadata:
         properties = len(named_properties(query))
         if views.forced:
@@ -209,6 +209,8 @@ def _answer(request: ParsedQuery, views: Views, runner: Runner, limits: Limits) 
             "total_processing_time": round(time.perf_counter() - started, 6),
         }
     note_damage(body, views)
+    if views.erased:
+        body["erased_since"] = True
     # Nor does a key with filters learn which collections exist beyond those it sees.
     unknown = [] if views.forced else views.unknown
     return Answer(body, [f"The collection '{name}' does not exist." for name in unknown], not views.damaged)

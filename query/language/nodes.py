@@ -251,4 +251,8 @@ class ParsedQuery:
     preferences: Preferences = KEEN
     """The preferences that the query was parsed with."""
     explain: bool = False
+    version: str = ""
+    """The version of the stored events that is read; empty: whatever is stored."""
+    now_us: int = field(default=0, compare=False, repr=False)
+    """What relative timeframes are relative to."""
     """Whether the response shows which statements were run for the answer."""

@@ -863,6 +863,13 @@ TABLE = (
         default=False,
     ),
     Parameter(
+        "as_of",
+        _NAME,
+        "The version that an earlier `explain` named, or an instant: the answer is as of then, and `now` is "
+        "then; see [why this number](why.md).",
+        ours=True,
+    ),
+    Parameter(
         "max_age",
         {"type": "integer", "minimum": 0, "maximum": MAX_AGE_SECONDS_MAX},
         "How old the answer may be, in seconds; absent: it is as of this request.",

@@ -62,6 +62,7 @@ from query.language.series.parse import parse_series
 from query.limits import Limits
 
 RESULT = "result"
+AS_OF = "as_of"
 
 _BEHAVIOUR: Mapping[str, Callable[[Parsing], BehaviourQuery]] = {
     FUNNEL: parse_funnel,
@@ -83,8 +84,11 @@ def parse(
     check_regex: CheckRegex = conservative_regex_check,
     check: Check = lambda: None,
     preferences: Preferences = KEEN,
+    version: str = "",
 ) -> ParsedQuery:
     """Parses ``params`` for the analysis named ``analysis_text``, with ``now_us`` as the current time.
+
+    ``version`` is what ``as_of`` stands for, which is refused where it is empty.
 
     ``params`` maps names to JSON values; numbers, booleans and JSON may also be text, as in a query string.
     ``check_regex`` returns the error in a pattern, or None; ``check`` is called between the parts of a long
@@ -93,6 +97,10 @@ def parse(
     """
     if not isinstance(params, Mapping):
         raise InvalidQuery("A query must be a JSON object of parameters.")
+    if not version and params.get(AS_OF) not in (None, ""):
+        raise InvalidQuery(
+            f"'{AS_OF}' cannot be stored, or stand beside a file: give it when you ask for an answer."
+        )
     params = with_preset(analysis_text, params)
     preferences = preferences.narrowed(params)
     sizes = RegexSizes(limits.regexes_size_max)
@@ -111,7 +119,8 @@ def parse(
     else:
         raise InvalidQuery("Resource not found", "ResourceNotFoundError")
     metadata, explain = value_of(params, "include_metadata"), value_of(params, "explain")
-    return ParsedQuery(query, metadata, value_of(params, "max_age"), preferences, explain)
+    max_age = value_of(params, "max_age")
+    return ParsedQuery(query, metadata, max_age, preferences, explain, version, now_us)
 
 
 def _metric_query(parsing: Parsing, analysis: Analysis) -> MetricQuery:

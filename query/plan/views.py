@@ -175,6 +175,8 @@ class Views:
     """As ``spend`` for the key's filters, which are counted separately: the query did not cause them."""
     damaged: dict[str, DataFile] = field(default_factory=dict)
     """Damaged files within the requested timeframes, by path: their events are missing from the views."""
+    erased: bool = False
+    """Whether events within the requested timeframes were erased since the version that is read."""
     extent_of: ExtentOf = lambda view, column: view.catalogued(column)
     exact: bool = False
     """Whether sums are planned so that they are always certain, which takes longer."""
@@ -204,6 +206,7 @@ class Views:
         self.damaged |= {
             file.path: file for file in source.damaged if any(overlaps(file, span) for span in timeframes)
         }
+        self.erased |= any(source.has_erased(span.start_us, span.end_us) for span in timeframes)
         name = f"$tail{len(self.asked)}"
         view = View(
             source,

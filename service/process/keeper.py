@@ -25,6 +25,7 @@ def keeper_settings(settings: Settings) -> KeeperSettings:
         shred_seconds=settings.shred_seconds,
         shred_bytes=settings.shred_bytes,
         grace_seconds=settings.grace_seconds,
+        history_seconds=settings.history_seconds,
         clock_hold_seconds=settings.clock_hold_seconds,
         compaction=settings.compaction,
         claim_days=settings.token_days,

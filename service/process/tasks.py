@@ -62,7 +62,7 @@ def run(settings: Settings, number: int, stop: threading.Event) -> None:
             budget=MemoryBudget(settings.results_memory_bytes, settings.query_timeout_seconds),
         )
         stack.callback(engine.close)
-        reader = Reader(catalog.folder, catalog, LocalFileSystem())
+        reader = Reader(catalog.folder, catalog, LocalFileSystem(), history_seconds=settings.history_seconds)
         stack.callback(reader.close)
         cancels = Cancels()
         tools = Tools(settings, catalog, reader, engine, metrics, stop, cancels)

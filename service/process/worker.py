@@ -140,7 +140,7 @@ async def composed(
         query_threads = ThreadPoolExecutor(settings.query_slots, "query")
         engine = _engine(settings, catalog.folder, catalog.folder.tmp / f"spill-{number}")
         stack.callback(engine.close)
-        reader = Reader(catalog.folder, catalog, LocalFileSystem())
+        reader = Reader(catalog.folder, catalog, LocalFileSystem(), history_seconds=settings.history_seconds)
         for close in (reader.close, query_threads.shutdown, catalog_threads.shutdown):
             stack.callback(close)
         tenants = _tenants(catalog, catalog_threads, clock)

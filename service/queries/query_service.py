@@ -44,8 +44,10 @@ from service.errors import ApiError, Forbidden, RateLimited
 from service.limits.concurrency_limiter import Concurrency
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import NoStore, Quotas, Tally
+from service.queries import past
 from service.queries.answer_cache import BYTES_MAX as KEPT_BYTES_MAX
 from service.queries.answer_cache import AnswerCache, kept_answer, key_of
+from service.queries.past import Asked, asked
 from service.queries.sight import SourceReader, WarningFinder
 from service.telemetry.metrics import PROFILE, QUERY_KINDS, Metrics
 from service.threads import in_thread
@@ -294,17 +296,20 @@ class QueryService:
     ) -> QueryResponse:
         deadline = Deadline.after(self._limits.timeout_seconds, token)
         params = read()
-        question = self._read(analysis, params, deadline, self.preferences_of(caller.project))
+        about = asked(self._reader, caller, params, self._clock())
+        preferences = self.preferences_of(caller.project)
+        question = self._read(analysis, params, deadline, preferences, about)
         if question.explain:
             check_may_explain(caller)
+        source_of = past.source_of(self._reader, caller.project.id, about.version)
         forced = caller.filters_for(Permission.QUERIES)
         warn = self._warner(caller, analysis, params, question, deadline)
         seers = (*forced, *(() if warn is None else caller.filters_for(Permission.SCHEMA)))
         apart = (warn is not None, seers, question.preferences)
         key = key_of(caller.project.id, analysis, params, forced, apart)
         if key is None:
-            return self._compute(caller, question, self._source_of(caller), deadline, forced, warn)
-        return self._kept_or_new(caller, question, key, deadline, forced, warn)
+            return self._compute(caller, question, source_of, deadline, forced, warn)
+        return self._kept_or_new(caller, question, key, source_of, deadline, forced, warn)
 
     def warnings(
         self, caller: Caller, analysis: str, params: Mapping[str, Any], question: ParsedQuery
@@ -339,7 +344,12 @@ class QueryService:
         return warn
 
     def _read(
-        self, analysis: str, params: Mapping[str, Any], deadline: Deadline, preferences: Preferences
+        self,
+        analysis: str,
+        params: Mapping[str, Any],
+        deadline: Deadline,
+        preferences: Preferences,
+        about: Asked | None = None,
     ) -> ParsedQuery:
         """The parsed query. Raises InvalidQuery."""
         if self.strict:
@@ -347,11 +357,12 @@ class QueryService:
         return parse(
             analysis,
             params,
-            now_us=self._clock(),
+            now_us=self._clock() if about is None else about.now_us,
             limits=self._limits,
             check_regex=self._engine.check_regex,
             check=deadline.check,
             preferences=preferences,
+            version="" if about is None or about.version is None else str(about.version),
         )
 
     def _source_of(self, caller: Caller) -> Callable[[str], Source]:
@@ -362,12 +373,12 @@ class QueryService:
         caller: Caller,
         question: ParsedQuery,
         key: str,
+        source_of: Callable[[str], Source],
         deadline: Deadline,
         forced: tuple[Filter, ...],
         warn: Warn | None,
     ) -> QueryResponse:
         """A kept answer that may be repeated, or a new one, which is then kept."""
-        source_of = self._source_of(caller)
         with suppress(SourceGone):
             kept = self._kept.find(key, question, source_of) if question.max_age != 0 else None
             if kept is not None:

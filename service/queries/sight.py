@@ -30,6 +30,7 @@ from query.plan.data_warnings import (
     undated,
     warnings_of,
 )
+from storage.read.versions import Version
 from storage.schema import Schema
 from storage.source import Source, SourceGone
 
@@ -45,6 +46,12 @@ class SourceReader(Protocol):
     """Source of consistent views of one collection; blocking and thread-safe."""
 
     def source(self, project_id: str, collection_name: str) -> Source: ...
+
+    def source_at(self, project_id: str, collection_name: str, version: Version) -> Source: ...
+
+    def version(self, instant_us: int) -> Version: ...
+
+    def named_version(self, text: str, now_us: int) -> Version: ...
 
     def collection_names(self, project_id: str, limit: int) -> list[str]: ...
 

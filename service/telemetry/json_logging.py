@@ -35,6 +35,7 @@ _NAMES_SHOWN = frozenset(
         "analyses",
         "analysis_type",
         "api_key",
+        "as_of",
         "before",
         "content_encoding",
         "content_type",

@@ -34,6 +34,7 @@ from storage.catalog.stored.claims import Claims
 from storage.catalog.stored.collections import Collections
 from storage.catalog.stored.erasures import Erasures
 from storage.catalog.stored.files import Files
+from storage.catalog.stored.history import History
 from storage.catalog.stored.inventory import Inventory
 from storage.catalog.stored.logs import Logs
 from storage.catalog.stored.records import Snapshot
@@ -84,6 +85,7 @@ class Catalog:
         self.logs = Logs(database, clock)
         self.claims = Claims(database, clock)
         self.files = Files(database, clock)
+        self.history = History(database, clock)
         self.inventory = Inventory(database, clock)
         self.erasures = Erasures(database, clock, schemas)
         self.streams = Streams(database, clock)

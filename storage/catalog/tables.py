@@ -113,11 +113,13 @@ collections = Table(
     Column("freed_us", BigInteger),
     Column("retained_days", Integer),
     Column("changed", BigInteger, nullable=False, server_default="0"),
+    Column("history_from", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("project_id", "name"),
     Index("collections_by_change", "changed"),
     sqlite_autoincrement=True,
 )
-"""``changed`` is the data version at which its lanes, or whether it is freed, last changed."""
+"""``changed`` is the data version at which its lanes, or whether it is freed, last changed; ``history_from``
+the data version from which on its superseded files are all kept."""
 
 lanes = Table(
     "lanes",
@@ -160,11 +162,44 @@ files = Table(
     Column("damaged", Text),
     Column("verified_us", BigInteger),
     Column("marked", Boolean, nullable=False, server_default="0"),
+    Column("added_version", BigInteger, nullable=False, server_default="0"),
+    Column("removed_version", BigInteger),
+    Column("flushed", Boolean, nullable=False, server_default="0"),
+    Column("arrived_us", BigInteger),
+    Column("outdated", Boolean, nullable=False, server_default="0"),
     Index("files_by_state", "state", "collection_id"),
     sqlite_autoincrement=True,
 )
 """The columns after ``removed_us`` are set once the file is live. ``damaged`` is the reason why the file is
-set aside; ``verified_us`` is when its bytes were last compared with ``sha256``."""
+set aside; ``verified_us`` is when its bytes were last compared with ``sha256``. A file holds the events of
+the data versions from ``added_version`` (included) to ``removed_version`` (excluded); see
+``storage.catalog.stored.history``."""
+
+moments = Table(
+    "moments",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("ends", Text),
+    Index("moments_by_time", "at_us"),
+)
+"""The data versions that changed files, and when; ``ends``, of a flush: JSON, for each log the ends of its
+plain and of its claimed ordinals up to which events are in files."""
+
+erased_spans = Table(
+    "erased_spans",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("collection_id", Integer, ForeignKey("collections.id"), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("min_us", BigInteger, nullable=False),
+    Column("max_us", BigInteger, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Index("erased_spans_by_collection", "collection_id", "version"),
+    sqlite_autoincrement=True,
+)
+"""What erasures took from the versions before theirs; times are those of the events, both included."""
 
 erasures = Table(
     "erasures",

@@ -58,6 +58,9 @@ class ChunkManifest(msgspec.Struct, frozen=True):
     positions: dict[int, int]
     """log id → the LSN up to which its frames are in the chunks."""
     collections: dict[int, list[ChunkRef]]
+    ends: dict[int, tuple[int, int]] = {}
+    """log id → the ends of its plain and claimed ordinals up to which its events are in files or chunks;
+    known for logs of which this keeper has read a frame."""
 
 
 @dataclass
@@ -116,10 +119,17 @@ class ChunkStore:
         self._dropped.extend((now, ref.name) for chunks in self._live.values() for ref, _ in chunks)
         self._live = {}
 
-    def publish(self, flush_number: int, positions: Mapping[int, int]) -> None:
-        """Publish the current chunks and these positions to all workers."""
+    def publish(
+        self,
+        flush_number: int,
+        positions: Mapping[int, int],
+        ends: Mapping[int, tuple[int, int]] | None = None,
+    ) -> None:
+        """Publish the current chunks, and these positions and ends, to all workers."""
         collections = {cid: [ref for ref, _ in chunks] for cid, chunks in self._live.items()}
-        data = msgspec.json.encode(ChunkManifest(flush_number, dict(positions), collections))
+        data = msgspec.json.encode(
+            ChunkManifest(flush_number, dict(positions), collections, dict(ends or {}))
+        )
         temporary = self.folder / f"manifest.{self._epoch}.new"
         temporary.write_bytes(b"%08x\n" % zlib.crc32(data) + data)
         temporary.rename(manifest_path(self.folder))

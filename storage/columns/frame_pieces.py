@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from storage.columns.rowwise_shredder import wanted_of
 from storage.columns.shredder import FramePiece, split_lines
-from storage.log.format import ROWWISE, Frame
+from storage.log.format import CLAIMED_BIT, ROWWISE, Frame
 from storage.schema import LaneKind
 
 
@@ -39,6 +39,13 @@ def pieces_of(frame: Frame) -> Iterator[CollectionPiece]:
         )
         ordinal += section.count
         yield CollectionPiece(section.collection_id, section.lanes_version, section.duplicates, piece)
+
+
+def ends_with(ends: tuple[int, int], frame: Frame) -> tuple[int, int]:
+    """The ends of a log's plain and claimed ordinals, once the frame is added."""
+    plain, claimed = ends
+    end = frame.base_ordinal + frame.count
+    return (plain, max(claimed, end)) if frame.base_ordinal & CLAIMED_BIT else (max(plain, end), claimed)
 
 
 def wanted_by(pieces: Iterable[FramePiece]) -> list[tuple[str, LaneKind]]:

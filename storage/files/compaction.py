@@ -169,8 +169,15 @@ class Compactor:
         self._merge(collection, merge)
         return True
 
-    def remove_dead(self, now: float, grace_seconds: float) -> None:
-        """Remove files that have been dead, or unfinished, for longer than any query may run."""
+    def remove_dead(
+        self, now: float, grace_seconds: float, *, history_seconds: float = 0.0, trusted: float | None = None
+    ) -> None:
+        """Remove files that have been dead, or unfinished, for longer than any query may run.
+
+        Superseded files stay for the history before, by ``trusted``, a clock that does not jump.
+        """
+        clock = now if trusted is None else min(now, trusted)
+        self._catalog.history.expire(int((clock - history_seconds - grace_seconds) * 1e6))
         removed: list[int] = []
         for file in self._catalog.files.dead(int((now - grace_seconds) * 1e6)):
             if self._remove(self._folder.absolute(file.path)):

@@ -2,6 +2,9 @@
 
 The keeper has flushed everything acknowledged before, and prevents compaction meanwhile. The ``Matcher``,
 which evaluates filters, determines the matching events. Files without a match stay unchanged.
+
+An erasure applies to superseded files as well, so that no earlier version holds what was erased: the file
+that replaces one holds the events of the same versions. An update only supersedes files.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Any, Protocol
@@ -22,7 +25,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.stored.records import Collection, Erasure, ErasureKind, FileRow, TokenHolder, event_scope
+from storage.catalog.stored.records import (
+    Collection,
+    Erasure,
+    ErasureKind,
+    FileRow,
+    PastChange,
+    TokenHolder,
+    event_scope,
+)
 from storage.columns.property_update import Update, read_update, updated
 from storage.columns.rowwise_shredder import wanted_of
 from storage.disk.file_system import FileSystem
@@ -32,7 +43,7 @@ from storage.files.parquet import Encoded, encode_parts, parts_of, repetitive_in
 from storage.files.pruning import nulls_in
 from storage.files.verification import Verifier
 from storage.paths import DataFolder
-from storage.schema import EMPTIES, EVENT_ID, NULLS, Schema
+from storage.schema import EMPTIES, EVENT_ID, NULLS, TIMESTAMP, Schema
 from storage.source import Source
 
 FILES_AT_ONCE = 2
@@ -81,6 +92,23 @@ class _Change:
     events: int = 0
     tokens: list[pa.Table] = field(default_factory=list)
     """Ids and tokens of the deleted events, as columns, since there may be many millions."""
+    past_removed: list[int] = field(default_factory=list)
+    past_added: list[FileRow] = field(default_factory=list)
+    lost: list[FileRow] = field(default_factory=list)
+    """Superseded files that cannot be read: they are removed as a whole."""
+    ids: list[pa.Array] | None = None
+    """Ids of the deleted events, where earlier values of them may be in superseded files."""
+    span: tuple[int, int] | None = None
+    """The times of the erased events, both included."""
+
+    def note(self, min_us: int, max_us: int) -> None:
+        """Note that events of these times are erased."""
+        low, high = self.span or (min_us, max_us)
+        self.span = min(low, min_us), max(high, max_us)
+
+    @property
+    def past(self) -> PastChange:
+        return PastChange(self.past_removed, self.past_added, self.lost, self.span, self.events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +137,16 @@ class Eraser:
         is still waiting.
         """
         collection = self._catalog.collections.by_id(erasure.collection_id)
-        files = self._catalog.files.live(collection.id)
-        self._check_room(erasure, files)
+        files = self._catalog.files.kept(collection.id)
+        reached = files if erasure.kind is not ErasureKind.UPDATE else [f for f in files if not f.is_past]
+        self._check_room(erasure, reached)
         change = _Change()
         try:
-            collection = self._make(change, erasure, collection, files)
-            left = [file for file in files if file.id not in change.removed]
+            collection = self._make(change, erasure, collection, reached)
+            gone = {*change.past_removed}
+            if erasure.kind is not ErasureKind.UPDATE:
+                gone |= {*change.removed}
+            left = [file for file in files if file.id not in gone]
             done = self._catalog.erasures.commit(
                 erasure,
                 change.removed,
@@ -122,16 +154,17 @@ class Eraser:
                 erased=change.erased,
                 events=change.events,
                 holders=self._free_most(_holders(collection, change.tokens)),
-                nulls=nulls_in(self._folder, collection.schema, [*left, *change.added]),
+                nulls=nulls_in(self._folder, collection.schema, [*left, *change.added, *change.past_added]),
                 changed=bool(change.removed or change.added),
+                past=change.past,
             )
         except BaseException:
             current = self._catalog.erasures.find(erasure.id)
             if current is not None and current.state is erasure.state:
-                self._writer.discard(change.added)
+                self._writer.discard([*change.added, *change.past_added])
             raise
         if not done:
-            self._writer.discard(change.added)
+            self._writer.discard([*change.added, *change.past_added])
             raise RuntimeError("files were replaced while events were taken out of them")
         return change.events
 
@@ -198,11 +231,21 @@ class Eraser:
         files: Sequence[FileRow],
         parameters: Mapping[str, Any],
     ) -> None:
+        if any(file.outdated and _may_hold(file, parameters) for file in files):
+            change.ids = []
+
         def jobs() -> Iterator[_Job]:
+            # The superseded files come last, when the ids of all deleted events are known.
             for file in files:
                 if not _may_hold(file, parameters):
                     continue
-                ids = self._found(collection, file, parameters)
+                ids = self._found(collection, file, parameters) if not file.is_past else None
+                if file.is_past:
+                    try:
+                        ids = self._found_in_past(collection, file, parameters, change)
+                    except CannotErase:
+                        _lose(change, file)
+                        continue
                 if ids is not None and not ids:
                     continue
                 job = self._drop_rows(collection, file, ids, change)
@@ -212,17 +255,38 @@ class Eraser:
         self._carry(change, collection, jobs())
         change.events = change.erased
 
+    def _found_in_past(
+        self, collection: Collection, file: FileRow, parameters: Mapping[str, Any], change: _Change
+    ) -> list[str] | None:
+        """The ids of a superseded file's events that match, by the values in it or by those they have now;
+        None if all do. Raises CannotErase."""
+        ids = self._found(collection, file, parameters)
+        if ids is None or not file.outdated or not change.ids:
+            return ids
+        held = pa.concat_arrays(
+            [part.column(EVENT_ID).combine_chunks() for part in parts_of(self._content(file), [EVENT_ID])]
+        )
+        deleted = held.filter(pc.is_in(held, pa.concat_arrays(change.ids)))
+        return sorted({*ids, *deleted.to_pylist()})
+
     def _drop_rows(
         self, collection: Collection, file: FileRow, ids: list[str] | None, change: _Change
     ) -> _Job | None:
         """A job for the file without these events; None where no event is left."""
-        change.removed.append(file.id)
         erased = file.rows if ids is None else len(ids)
-        change.erased += erased
-        change.tokens += self._tokens(collection, file, ids)
+        if file.is_past:
+            change.past_removed.append(file.id)
+        else:
+            change.removed.append(file.id)
+            change.erased += erased
+            change.tokens += self._tokens(collection, file, ids)
+            if change.ids is not None:
+                change.ids += self._ids(file) if ids is None else [pa.array(ids, pa.string())]
         if erased == file.rows:
+            change.note(file.min_us, file.max_us)
             return None
         removed_ids = pa.array(ids, pa.string())
+        self._note_times(file, removed_ids, change)
 
         def kept(content: bytes) -> Iterator[pa.Table]:
             for part in parts_of(content):
@@ -233,6 +297,18 @@ class Eraser:
             return encode_parts(lambda: kept(content), repetitive_in(content))
 
         return _Job(file, file.rows - erased, make)
+
+    def _ids(self, file: FileRow) -> Iterator[pa.Array]:
+        for part in parts_of(self._content(file), [EVENT_ID]):
+            yield part.column(EVENT_ID).combine_chunks()
+
+    def _note_times(self, file: FileRow, ids: pa.Array, change: _Change) -> None:
+        """Note the times of the file's events with these ids as erased."""
+        for part in parts_of(self._content(file), [EVENT_ID, TIMESTAMP]):
+            times = part.filter(pc.is_in(part.column(EVENT_ID), ids)).column(TIMESTAMP).cast(pa.int64())
+            ends = pc.min_max(times).as_py()
+            if ends["min"] is not None:
+                change.note(ends["min"], ends["max"])
 
     def _without_property(
         self, change: _Change, collection: Collection, files: Sequence[FileRow], path: str
@@ -246,8 +322,17 @@ class Eraser:
                 if not columns & file.columns.keys() and not listed:
                     continue
                 take = partial(self._parts_without, file, columns, listed, path)
-                change.removed.append(file.id)
-                change.events += file.rows
+                if file.is_past:
+                    try:
+                        self._content(file)
+                    except CannotErase:
+                        _lose(change, file)
+                        continue
+                    change.past_removed.append(file.id)
+                else:
+                    change.removed.append(file.id)
+                    change.events += file.rows
+                change.note(file.min_us, file.max_us)
                 yield _Job(file, file.rows, partial(encode_parts, take))
 
         self._carry(change, collection, jobs())
@@ -296,14 +381,16 @@ class Eraser:
                     change.events += events
                     yield _Job(file, file.rows, partial(encode_parts, take))
 
-        self._carry(change, collection, jobs())
+        self._carry(change, collection, jobs(), updating=True)
 
     def _parts_updated(
         self, file: FileRow, ids: pa.Array | None, updates: Sequence[Update], schema: Schema
     ) -> Iterator[pa.Table]:
         return (updated(part, ids, updates, schema)[0] for part in self._parts(file))
 
-    def _carry(self, change: _Change, collection: Collection, jobs: Iterator[_Job]) -> None:
+    def _carry(
+        self, change: _Change, collection: Collection, jobs: Iterator[_Job], *, updating: bool = False
+    ) -> None:
         """Run the jobs. One file is built while the one before it is written, and no more than that, since
         each is in memory as a whole."""
         with ThreadPoolExecutor(FILES_AT_ONCE, "eraser") as pool:
@@ -312,26 +399,33 @@ class Eraser:
                 for job in jobs:
                     made.append((job, pool.submit(job.make)))
                     if len(made) == FILES_AT_ONCE:
-                        self._take(change, collection, made)
+                        self._take(change, collection, made, updating)
                 while made:
-                    self._take(change, collection, made)
+                    self._take(change, collection, made, updating)
             finally:
                 pool.shutdown(cancel_futures=True)
 
     def _take(
-        self, change: _Change, collection: Collection, made: deque[tuple[_Job, Future[Encoded | None]]]
+        self,
+        change: _Change,
+        collection: Collection,
+        made: deque[tuple[_Job, Future[Encoded | None]]],
+        updating: bool,
     ) -> None:
+        """Write the next replacement. It keeps the file's label, since all its rows were in the file before;
+        that of an erasure holds the events of the same versions."""
         job, future = made.popleft()
-        self._add(change, collection, job.file, job.rows, future.result())
-
-    def _add(
-        self, change: _Change, collection: Collection, file: FileRow, rows: int, content: Encoded | None
-    ) -> None:
-        """Write a replacement. It keeps the file's label, since all its rows were in the file before."""
-        if content is None or content.rows != rows:
+        file, content = job.file, future.result()
+        if content is None or content.rows != job.rows:
             actual = 0 if content is None else content.rows
-            raise RuntimeError(f"the replacement of {file.path} holds {actual} rows, not {rows}")
-        change.added += self._writer.write(collection, [(file.span, content)])
+            raise RuntimeError(f"the replacement of {file.path} holds {actual} rows, not {job.rows}")
+        added = self._writer.write(collection, [(file.span, content)])
+        if updating:
+            change.added += added
+        else:
+            (change.past_added if file.is_past else change.added).extend(
+                _of_same_versions(new, file) for new in added
+            )
 
     def _parts(self, file: FileRow) -> Iterator[pa.Table]:
         """The file's rows, in parts. Raises CannotErase where the file differs from what was written."""
@@ -353,6 +447,26 @@ class Eraser:
         if fault is not None:
             self._verifier.set_aside(data_file, fault)
             raise CannotErase(DAMAGED)
+
+
+def _of_same_versions(new: FileRow, old: FileRow) -> FileRow:
+    """The replacement of a file, for the data versions that the old one was of."""
+    return replace(
+        new,
+        added=old.added,
+        removed=old.removed,
+        removed_us=old.removed_us,
+        flushed=old.flushed,
+        arrived_us=old.arrived_us,
+        outdated=old.outdated,
+    )
+
+
+def _lose(change: _Change, file: FileRow) -> None:
+    """Remove a superseded file that cannot be read as a whole: an erasure must not fail for it."""
+    change.past_removed.append(file.id)
+    change.lost.append(file)
+    change.note(file.min_us, file.max_us)
 
 
 def _may_hold(file: FileRow, parameters: Mapping[str, Any]) -> bool:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from storage.catalog.catalog import Catalog
 from storage.catalog.stored.records import Collection, Counts, FileRow, FlushCommit
@@ -19,6 +21,7 @@ from storage.disk.durable_files import SyncedFiles
 from storage.disk.file_system import FileSystem
 from storage.files.parquet import Encoded, cut_by_time, encode, sort_by_time
 from storage.paths import DataFolder, event_file
+from storage.schema import CREATED_AT
 
 logger = logging.getLogger("acumen.keeper")
 
@@ -101,8 +104,10 @@ class Flusher:
         tables: Mapping[int, Sequence[pa.Table]],
         collections: Mapping[int, Collection],
         counts: Mapping[int, Counts],
+        ends: Mapping[int, tuple[int, int]],
     ) -> None:
-        """Carry out flush ``number`` of these tables, which hold every event up to ``positions`` of each log.
+        """Carry out flush ``number`` of these tables, which hold every event up to ``positions`` of each log,
+        and to ``ends`` of its ordinals.
 
         Raises the errors of the disk and the catalog; then nothing has changed.
         """
@@ -112,8 +117,11 @@ class Flusher:
                 collection = collections[collection_id]
                 table = sort_by_time(pa.concat_tables(parts, promote_options="default"))
                 contents = [(piece.label, encode(rows)) for piece, rows in cut_by_time(table)]
-                files.extend(self._writer.write(collection, contents))
-            self._catalog.files.commit_flush(FlushCommit(number, dict(positions), files, dict(counts)))
+                arrived_us = pc.min(table.column(CREATED_AT).cast(pa.int64())).as_py()
+                written = self._writer.write(collection, contents)
+                files.extend(replace(file, arrived_us=arrived_us) for file in written)
+            flush = FlushCommit(number, dict(positions), files, dict(counts), dict(ends))
+            self._catalog.files.commit_flush(flush)
         except BaseException:
             # A commit may raise although it took effect.
             if self._catalog.files.flushed_number() < number:

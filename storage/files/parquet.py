@@ -108,6 +108,12 @@ def read_column(path: Path, name: str) -> Iterator[pa.Array]:
             yield batch.column(0)
 
 
+def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a file in its order; only these columns if they are given. Raises OSError."""
+    with pq.ParquetFile(path) as file:
+        return unmarked(file.read(columns=None if columns is None else list(columns)))
+
+
 def places_in(path: str, name: str, most: int) -> int:
     """The least number of decimal places to which rounding leaves every double of a column unchanged;
     ``most`` + 1 where it takes more. Raises OSError."""

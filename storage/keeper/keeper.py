@@ -23,7 +23,7 @@ from storage.catalog.catalog import Catalog
 from storage.catalog.errors import UnknownCollection
 from storage.catalog.stored.records import Collection, Counts, Erasure
 from storage.columns.arrow_chunks import ChunkStore
-from storage.columns.frame_pieces import CollectionPiece, pieces_of, read_rowwise, wanted_by
+from storage.columns.frame_pieces import CollectionPiece, ends_with, pieces_of, read_rowwise, wanted_by
 from storage.columns.shredder import FramePiece, Shredder
 from storage.disk.failure_log import FailureLog
 from storage.disk.file_system import FileSystem, LocalFileSystem
@@ -56,6 +56,7 @@ class KeeperSettings:
     poll_seconds: float = 0.05
     retry_seconds: float = 1.0
     grace_seconds: float = 600.0
+    history_seconds: float = 7 * 86_400.0
     housekeeping_seconds: float = 1.0
     claim_days: float = 31.0
     clock_hold_seconds: float = 3_600.0
@@ -212,7 +213,8 @@ class Keeper:
         tables = {cid: self._chunks.tables(cid) for cid in self._chunks.collections}
         started = time.perf_counter()
         rows = self._chunks.rows
-        self._flusher.flush(self._flushed_number + 1, positions, tables, self._collections, generation.counts)
+        number, ends = self._flushed_number + 1, self._logs.ends()
+        self._flusher.flush(number, positions, tables, self._collections, generation.counts, ends)
         self._flushed_number += 1
         now = self._clock()
         self._chunks.clear(now)
@@ -288,6 +290,7 @@ class Keeper:
                     work[piece.collection_id].append(piece)
                     memory += piece.piece.count * row_bytes[schema_key]
                 progress.position = frame.end_lsn
+                progress.ends = ends_with(progress.ends, frame)
                 read += frame.end_lsn - frame.lsn
                 if read >= 2 * self._settings.shred_bytes or memory >= self._settings.flush_bytes:
                     break
@@ -350,7 +353,7 @@ class Keeper:
         return known
 
     def _publish(self) -> None:
-        self._chunks.publish(self._flushed_number, self._logs.positions())
+        self._chunks.publish(self._flushed_number, self._logs.positions(), self._logs.ends())
 
     def _flush_due(self, now: float) -> bool:
         since, settings = self._generation.since, self._settings
@@ -456,8 +459,8 @@ class Keeper:
         self._chunks.collect(now, min(grace, CHUNK_GRACE_SECONDS))
         self._leftovers.trim_segments(now, min(grace, SEGMENT_GRACE_SECONDS))
         self._leftovers.remove_finished_logs()
-        self._compactor.remove_dead(now, grace)
-        trusted = self._held_clock.now()
+        trusted, history = self._held_clock.now(), self._settings.history_seconds
+        self._compactor.remove_dead(now, grace, history_seconds=history, trusted=trusted)
         self._leftovers.sweep_spool(min(trusted, time.time()))
         if self._retention.request(trusted):
             # Segments that a worker replaced later than expected, as on a full disk.

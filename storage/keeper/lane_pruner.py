@@ -49,7 +49,7 @@ class LanePruner:
     def prune(self, collection_id: int) -> None:
         """Remove the collection's lanes that no event has. Raises UnknownCollection."""
         schema = self._catalog.collections.by_id(collection_id).schema
-        files, tables = self._catalog.files.live(collection_id), self._chunks.tables(collection_id)
+        files, tables = self._catalog.files.kept(collection_id), self._chunks.tables(collection_id)
         nulls = nulls_in(self._folder, schema, files, tables)
         removable, _ = schema.unheld(columns_of(tables).union(*(file.columns for file in files)), nulls)
         if removable:

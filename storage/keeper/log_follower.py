@@ -32,6 +32,8 @@ class LogProgress:
     resume: float = 0.0
     """When to try again, after the log could not be read."""
     damaged: bool = False
+    ends: tuple[int, int] = (0, 0)
+    """The ends of the plain and claimed ordinals of the frames that were read."""
 
 
 class LogFollower:
@@ -69,6 +71,10 @@ class LogFollower:
     def positions(self) -> dict[int, int]:
         """Log id → the LSN up to which it has been read."""
         return {log_id: progress.position for log_id, progress in self._logs.items()}
+
+    def ends(self) -> dict[int, tuple[int, int]]:
+        """Log id → the ends of its ordinals that were read, for logs of which any were."""
+        return {log_id: one.ends for log_id, one in self._logs.items() if one.ends != (0, 0)}
 
     def synced(self) -> dict[int, int]:
         """Log id → the LSN up to which it is durable now."""

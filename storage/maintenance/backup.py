@@ -2,8 +2,8 @@
 
 The log is copied first, then the catalog, then the Parquet files that the copied catalog lists. Events
 flushed after the log was copied are in those files, so every event acknowledged before the backup began is in
-it once. Superseded files and segments are left out, since they hold erased events. The manifest is written
-last; a copy without it is not a backup.
+it once. Superseded files are left out, since only earlier versions need them, and segments, since they hold
+erased events. The manifest is written last; a copy without it is not a backup.
 """
 
 from __future__ import annotations
@@ -187,6 +187,7 @@ def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path
     try:
         if copied.erasures.last() != erased_before:
             raise _FileGone
+        copied.history.forget_all()
         _drop_flushed_segments(copy, copied)
         _copy_files(folder, copy, copied.files.live(), previous, say)
     finally:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.stored.records import RequestedErasure
+from storage.catalog.stored.records import ErasureKind, RequestedErasure
 from storage.disk.file_system import FileSystem
 from storage.log.format import SEGMENT_HEADER_SIZE
 from storage.log.segments import TURN_SECONDS, list_segments
@@ -31,7 +31,12 @@ def erased_bytes(catalog: Catalog, fs: FileSystem, requested: RequestedErasure) 
     """What is left of a request that is done; None for one that is not. Raises OSError."""
     if requested.ended_us is None or requested.erasure.problem is not None:
         return None
-    files, size = catalog.inventory.replaced(requested.erasure.collection_id, requested.ended_us)
+    # Superseded files hold what an update replaced, but nothing that was deleted.
+    files, size = catalog.inventory.replaced(
+        requested.erasure.collection_id,
+        requested.ended_us,
+        superseded=requested.erasure.kind is ErasureKind.UPDATE,
+    )
     segments = sum(_old_segments(catalog, fs, log.id, requested.ended_us) for log in catalog.logs.all())
     return ErasedBytes(files, size, segments)
 

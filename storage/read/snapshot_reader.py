@@ -12,29 +12,40 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import pyarrow as pa
 
 from storage.catalog.catalog import Catalog
 from storage.catalog.database.change_mark import Marks
 from storage.catalog.database.versions import Area
-from storage.catalog.stored.records import Collection
+from storage.catalog.stored.records import Collection, Snapshot
 from storage.columns.arrow_chunks import ChunkManifest, ChunksDamaged, ManifestReader
-from storage.columns.frame_pieces import CollectionPiece, pieces_of, read_rowwise, wanted_by
+from storage.columns.frame_pieces import (
+    CollectionPiece,
+    ends_with,
+    pieces_of,
+    read_rowwise,
+    wanted_by,
+)
 from storage.columns.shredder import Shredder
 from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.errors import StorageError
 from storage.files.verification import Verifier
+from storage.instants import parse_instant
 from storage.log.errors import LogUnreadable
 from storage.log.format import Frame
 from storage.log.writer import LogDamaged, LogReader, SegmentMissing
 from storage.paths import DataFolder
+from storage.read.past import PastReader, part_of
+from storage.read.versions import PastUnavailable, Version, read_version
 from storage.recovery import damage_marker
 from storage.schema import SYSTEM_TYPES, Schema
 from storage.source import NOWHERE, Source
 
+T = TypeVar("T")
 ATTEMPTS_MAX = 20
 REST_BYTES_MAX = 1 << 30
 """Limit for events that are only in logs: bytes of frames, and bytes of one collection's table of them."""
@@ -114,7 +125,15 @@ class StoreVersion:
 class Reader:
     """Builds sources for one worker. Thread-safe."""
 
-    def __init__(self, folder: DataFolder, catalog: Catalog, fs: FileSystem | None = None) -> None:
+    def __init__(
+        self,
+        folder: DataFolder,
+        catalog: Catalog,
+        fs: FileSystem | None = None,
+        *,
+        history_seconds: float = 7 * 86_400.0,
+    ) -> None:
+        """``history_seconds``: how long earlier versions can be read."""
         self._folder = folder
         self._catalog = catalog
         self._fs = fs or LocalFileSystem()
@@ -126,6 +145,7 @@ class Reader:
         self._lock = threading.Lock()
         self._complain_at = 0.0
         self.verify = Verifier(folder, catalog, self._fs)
+        self.past = PastReader(folder, catalog, self.verify, history_seconds)
         self._cached_logs: tuple[int, tuple[LogReader, ...]] | None = None
 
     def source(self, project_id: str, collection_name: str) -> Source:
@@ -134,9 +154,34 @@ class Reader:
         Raises SnapshotUnstable where the parts changed faster than they could be read, LogUnreadable where
         a log is damaged, since its events may be of this collection, DataUnreadable where the disk fails.
         """
+        return self._steady(lambda: self._attempt(project_id, collection_name))
+
+    def source_at(self, project_id: str, collection_name: str, version: Version) -> Source:
+        """The events of an earlier version. Raises PastUnavailable, SourceGone, and as ``source`` does."""
+        return self._steady(lambda: self._attempt_at(project_id, collection_name, version))
+
+    def version(self, instant_us: int) -> Version:
+        """The present version: with every event acknowledged before this call. Raises as ``source`` does."""
+        return self._steady(lambda: self._attempt_version(instant_us))
+
+    def named_version(self, text: str, now_us: int) -> Version:
+        """The version that a client names: by its text, or by an instant. Raises PastUnavailable."""
+        instant = parse_instant(text)
+        if instant is not None:
+            return self.past.resolve(instant, now_us)
+        version = read_version(text)
+        if version is None:
+            raise PastUnavailable(
+                "it is neither the version that an 'explain' named nor an instant, as 2026-01-31T12:00:00Z."
+            )
+        self.past.check(version, now_us)
+        return version
+
+    def _steady(self, attempt: Callable[[], T]) -> T:
+        """The result of an attempt during which nothing moved."""
         for _ in range(ATTEMPTS_MAX):
             try:
-                return self._attempt(project_id, collection_name)
+                return attempt()
             except (_PartGone, SegmentMissing, FileNotFoundError):
                 self._forget()
             except ChunksDamaged:
@@ -241,27 +286,7 @@ class Reader:
             return NOWHERE
         collection, files, aside = snapshot.collections[name]
         with self._lock:
-            self._drop_flushed(snapshot.flushed_number)
-            manifest = self._manifest(snapshot.flushed_number)
-            starts = {log.id: log.flushed_lsn for log in snapshot.logs}
-            if manifest is not None:
-                starts |= {i: lsn for i, lsn in manifest.positions.items() if i in starts}
-            self._check_rest(starts)
-            pieces = list(self._pieces(starts, collection.id))
-            if any(piece.lanes_version > collection.schema.version for piece in pieces):
-                raise _PartGone
-            chunks = manifest.collections.get(collection.id, []) if manifest is not None else []
-            self._manifests.check(chunks)
-            if any(chunk.pruned > collection.schema.pruned for chunk in chunks):
-                # A column may be of another lane than the snapshot's column of the same name.
-                raise _PartGone
-            pieces = self._with_lanes(collection, pieces)
-            key = (
-                collection.schema.version,
-                tuple(chunk.name for chunk in chunks),
-                tuple((p.piece.log_id, p.piece.first_ordinal) for p in pieces),
-            )
-            tail = self._tail(collection.id, key, manifest, collection.schema, pieces)
+            tail, key = self._unflushed(snapshot, collection)
         erased = collection.erase_version
         if erased and not files and not aside and not (tail is not None and tail.num_rows):
             # All its events were deleted: the collection does not exist until a new event comes.
@@ -275,6 +300,87 @@ class Reader:
             erase_version=erased,
             damaged=aside,
             verify=self.verify,
+        )
+
+    def _unflushed(self, snapshot: Snapshot, collection: Collection) -> tuple[pa.Table | None, object]:
+        """The collection's events that are in no file of the snapshot, and a key that is equal for the same.
+
+        Raises _PartGone, LogUnreadable, TooMuchUnsettled, ChunksDamaged.
+        """
+        self._drop_flushed(snapshot.flushed_number)
+        manifest = self._manifest(snapshot.flushed_number)
+        starts = {log.id: log.flushed_lsn for log in snapshot.logs}
+        if manifest is not None:
+            starts |= {i: lsn for i, lsn in manifest.positions.items() if i in starts}
+        self._check_rest(starts)
+        pieces = list(self._pieces(starts, collection.id))
+        if any(piece.lanes_version > collection.schema.version for piece in pieces):
+            raise _PartGone
+        chunks = manifest.collections.get(collection.id, []) if manifest is not None else []
+        self._manifests.check(chunks)
+        if any(chunk.pruned > collection.schema.pruned for chunk in chunks):
+            # A column may be of another lane than the snapshot's column of the same name.
+            raise _PartGone
+        pieces = self._with_lanes(collection, pieces)
+        key = (
+            collection.schema.version,
+            tuple(chunk.name for chunk in chunks),
+            tuple((p.piece.log_id, p.piece.first_ordinal) for p in pieces),
+        )
+        return self._tail(collection.id, key, manifest, collection.schema, pieces), key
+
+    def _attempt_version(self, instant_us: int) -> Version:
+        state = self._catalog.history.state()
+        with self._lock:
+            manifest = self._manifest(state.flushed_number)
+            flushed = {log.id: log.flushed_lsn for log in state.logs}
+            starts, ends = dict(flushed), dict[int, tuple[int, int]]()
+            if manifest is not None:
+                starts |= {i: lsn for i, lsn in manifest.positions.items() if i in starts}
+                ends = {i: manifest.ends[i] for i in starts if starts[i] > flushed[i] and i in manifest.ends}
+            self._check_rest(starts)
+            for log_id, rest in self._rests.items():
+                for frame in rest.frames_from(starts[log_id]):
+                    ends[log_id] = ends_with(ends.get(log_id, (0, 0)), frame)
+        return Version(state.version, instant_us, ends)
+
+    def _attempt_at(self, project_id: str, name: str, version: Version) -> Source:
+        snapshot = self._catalog.snapshot(project_id, [name])
+        if name not in snapshot.collections:
+            return NOWHERE
+        collection = snapshot.collections[name].collection
+        part = self.past.part(collection.id, version)
+        tables = list(part.tables)
+        known = collection.schema.by_column.keys() | SYSTEM_TYPES.keys()
+        if any(file.columns.keys() - known for file in part.files):
+            # They have lanes that the snapshot lacks.
+            raise _PartGone
+        if not part.complete:
+            with self._lock:
+                tail, _ = self._unflushed(snapshot, collection)
+            tables += part_of([] if tail is None else [tail], version)
+            # A flush since the files were listed would have taken events from the tail.
+            if self._catalog.files.flushed_number() != snapshot.flushed_number:
+                raise _PartGone
+        if not (part.files or part.damaged or tables):
+            return replace(
+                NOWHERE,
+                collection_id=collection.id,
+                erase_version=collection.erase_version,
+                past=True,
+                erased=part.erased,
+            )
+        return Source(
+            collection.schema,
+            part.files,
+            pa.concat_tables(tables, promote_options="default") if tables else None,
+            version=f"{collection.id}.at.{version}.{collection.erase_version}",
+            collection_id=collection.id,
+            erase_version=collection.erase_version,
+            damaged=part.damaged,
+            verify=self.verify,
+            past=True,
+            erased=part.erased,
         )
 
     def _with_lanes(self, collection: Collection, pieces: list[CollectionPiece]) -> list[CollectionPiece]:

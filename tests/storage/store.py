@@ -27,7 +27,12 @@ from tests.support.catalogs import migrated
 
 LIMITS = EventLimits()
 ALWAYS = KeeperSettings(
-    shred_seconds=0.0, housekeeping_seconds=0.0, grace_seconds=0.0, clock_hold_seconds=0.0, compaction=False
+    shred_seconds=0.0,
+    housekeeping_seconds=0.0,
+    grace_seconds=0.0,
+    history_seconds=0.0,
+    clock_hold_seconds=0.0,
+    compaction=False,
 )
 
 
@@ -114,14 +119,7 @@ class Store:
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Every event of a collection as a query would see it, by ``keen.id``; empty cells left out."""
-        source = self.source(name)
-        tables = [unmarked(pq.read_table(file.path, partitioning=None)) for file in source.files]
-        if source.tail is not None:
-            tables.append(source.tail)
-        if not tables:
-            return []
-        table = pa.concat_tables(tables, promote_options="default").sort_by("keen.id")
-        return [{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()]
+        return rows_of(self.source(name))
 
     def values(self, name: str, column: str) -> list[Any]:
         return [row.get(column) for row in self.rows(name)]
@@ -133,3 +131,14 @@ class Store:
         self.reader.close()
         self.keeper.close()
         self.catalog.close()
+
+
+def rows_of(source: Source) -> list[dict[str, Any]]:
+    """Every event of a source, by ``keen.id``; empty cells left out."""
+    tables = [unmarked(pq.read_table(file.path, partitioning=None)) for file in source.files]
+    if source.tail is not None:
+        tables.append(source.tail)
+    if not tables:
+        return []
+    table = pa.concat_tables(tables, promote_options="default").sort_by("keen.id")
+    return [{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()]

@@ -39,15 +39,16 @@ def read_links(views: Views, runner: Runner, limits: Limits) -> IdLinks:
     if not source.known:
         return UNLINKED
     filters = hashlib.sha256(repr(views.forced).encode()).hexdigest() if views.forced else ""
-    key = (source.collection_id, filters)
+    # Links of an earlier version are apart: its events may have had other values.
+    key = (source.collection_id, filters + source.version if source.past else filters)
     view = views.view(IDENTITIES, (Span(),))
-    version = f"{source.collection_id}.{source.erase_version}.{view.rows}.{filters}"
+    version = f"{source.collection_id}.{source.erase_version}.{view.rows}.{key[1]}"
     cache = runner.engine.links
     kept = cache.find(key)
     if kept is not None and kept.links.version == version:
         return kept.links
     reading = _Reading(view, runner, limits, version)
-    added = None if kept is None or filters else reading.added(kept)
+    added = None if kept is None or key[1] else reading.added(kept)
     now = reading.all() if added is None else added
     cache.keep(key, now)
     return now.links

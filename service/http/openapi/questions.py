@@ -383,6 +383,10 @@ def _answer(result: Json, more: Json) -> Json:
         "warnings": listing(ref("Warning")),
         "execution_metadata": metadata,
         "explain": explain,
+        "erased_since": {
+            "type": "boolean",
+            "description": "With `as_of`: whether events of the timeframe were erased since.",
+        },
     }
     return record({"result": result, **fields}, "result", *list(more)[:1])
 

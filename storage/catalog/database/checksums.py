@@ -36,6 +36,8 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
     tables.lanes: ("collection_id", "position"),
     tables.counters: ("collection_id",),
     tables.files: ("id",),
+    tables.moments: ("version",),
+    tables.erased_spans: ("id",),
     tables.erasures: ("id",),
     tables.logs: ("id",),
     tables.saved_queries: ("project_id", "name"),

@@ -31,13 +31,14 @@ from storage.catalog.errors import (
 from storage.catalog.people.audit import forget_names
 from storage.catalog.repository import Repository
 from storage.catalog.state import read_state
-from storage.catalog.stored.files import list_live
+from storage.catalog.stored.files import list_live, list_superseded
 from storage.catalog.stored.records import Collection, ErasureState, FileState
 from storage.catalog.stored.schemas import SchemaCache, append_lanes, prune_lanes
 from storage.catalog.tables import (
     claims,
     collections,
     counters,
+    erased_spans,
     erasures,
     files,
     lanes,
@@ -237,7 +238,7 @@ class Collections(Repository):
                 return False
             gone = find_collection(connection, self._schemas, collection_id)
             forget_names(connection, gone.project_id, gone.name)
-            for table in (erasures, streams, counters, lanes):
+            for table in (erasures, erased_spans, streams, counters, lanes):
                 connection.execute(delete(table).where(table.c.collection_id == collection_id))
             scope = f"event:{collection_id}:"
             connection.execute(delete(claims).where(claims.c.scope >= scope, claims.c.scope < scope + "\x7f"))
@@ -264,8 +265,8 @@ class Collections(Repository):
     def prune_lanes(self, collection_id: int, columns: Set[str], nulls: Set[str]) -> Collection:
         """Removes the lanes that no event needs any more, and returns the collection.
 
-        The columns of live files are read here; ``columns`` are those of events that are in no file yet, and
-        ``nulls`` all paths at which an event, in a file or not, has an explicit null.
+        The columns of live and superseded files are read here; ``columns`` are those of events that are in no
+        file yet, and ``nulls`` all paths at which an event, in a file or not, has an explicit null.
 
         Only the keeper may call this: it adds removed lanes again if it needs them for events that it reads
         from logs afterwards. Raises UnknownCollection.
@@ -407,8 +408,8 @@ def prune(
     """Removes the lanes that no event needs. Returns the collection, and whether any was removed; see
     ``Collections.prune_lanes``."""
     current = find_collection(connection, schemas, collection_id)
-    live = list_live(connection, collection_id)
-    needed = set(columns).union(*(file.columns for file in live))
+    kept = [*list_live(connection, collection_id), *list_superseded(connection, collection_id)]
+    needed = set(columns).union(*(file.columns for file in kept))
     schema = prune_lanes(connection, current, needed, nulls)
     return replace(current, schema=schema), schema is not current.schema
 

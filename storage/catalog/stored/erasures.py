@@ -18,13 +18,16 @@ from storage.catalog.database.versions import Area
 from storage.catalog.repository import Repository
 from storage.catalog.stored.claims import forget_claims
 from storage.catalog.stored.collections import free_empty, prune
-from storage.catalog.stored.files import swap_files
+from storage.catalog.stored.files import rewrite_past, swap_files
+from storage.catalog.stored.history import begin_history, note_erased
 from storage.catalog.stored.records import (
+    NOTHING_PAST,
     Counts,
     Erasure,
     ErasureKind,
     ErasureState,
     FileRow,
+    PastChange,
     RequestedErasure,
     TokenHolder,
 )
@@ -128,12 +131,14 @@ class Erasures(Repository):
         holders: Iterable[TokenHolder] = (),
         nulls: Set[str] = frozenset(),
         changed: bool = True,
+        past: PastChange = NOTHING_PAST,
     ) -> bool:
         """Swaps files and ends the request, in one transaction.
 
         ``erased`` is the number of deleted rows, ``events`` the number to record in the request, and
         ``holders`` are deleted events, whose tokens are freed. If ``changed`` is False, no file is removed or
-        added, and results computed from the collection stay valid.
+        added, and results computed from the collection stay valid. ``past`` is what an erasure changes of
+        earlier versions.
 
         Property and collection names that no event needs any more are removed, since everything that was read
         from the logs is in files. ``nulls`` are the paths at which an event has an explicit null.
@@ -145,8 +150,16 @@ class Erasures(Repository):
             now_us = self._clock()
             counts = Counts(0, -erased, 0, erased)
             swapped = not changed or swap_files(
-                connection, erasure.collection_id, remove_ids, add, counts, now_us, changed=True
+                connection,
+                erasure.collection_id,
+                remove_ids,
+                add,
+                counts,
+                now_us,
+                changed=True,
+                kept=erasure.kind is ErasureKind.UPDATE,
             )
+            swapped = swapped and _change_past(connection, erasure.collection_id, past, now_us)
             done = swapped and _end(connection, erasure, now_us, events=events)
             if done:
                 forget_claims(connection, holders)
@@ -166,6 +179,13 @@ class Erasures(Repository):
         with self._database.writing() as connection:
             kept = _last(connection)
             return connection.execute(_FORGET.where(erasures.c.id != kept), {"before": before_us}).rowcount
+
+
+def _change_past(connection: Connection, collection_id: int, past: PastChange, now_us: int) -> bool:
+    if past.span is not None:
+        note_erased(connection, collection_id, past.span, past.events, now_us)
+    begin_history(connection, past.lost)
+    return rewrite_past(connection, collection_id, past.removed, past.added, now_us)
 
 
 def _last(connection: Connection) -> int:

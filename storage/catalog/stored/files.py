@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -17,12 +17,27 @@ from storage.catalog.errors import CountsDisagree, FlushConflict, UnknownCollect
 from storage.catalog.repository import Repository
 from storage.catalog.state import advance_flushed_number, read_state
 from storage.catalog.stored.logs import advance
+from storage.catalog.stored.moments import note_moment
 from storage.catalog.stored.records import Counts, FileRow, FileState, FlushCommit, ReservedFile
 from storage.catalog.tables import collections, counters, files
 
-_FACTS = ("span", "path", "rows", "bytes", "sha256", "min_us", "max_us", "created_us", "marked")
+_FACTS = (
+    "span",
+    "path",
+    "rows",
+    "bytes",
+    "sha256",
+    "min_us",
+    "max_us",
+    "created_us",
+    "marked",
+    "flushed",
+    "arrived_us",
+    "outdated",
+    "removed_us",
+)
 """Columns that are set once the file is live, named as in FileRow."""
-_ROW = (
+ROW = (
     files.c.id,
     files.c.collection_id,
     files.c.span,
@@ -36,11 +51,23 @@ _ROW = (
     files.c.created_us,
     files.c.damaged,
     files.c.marked,
+    files.c.added_version,
+    files.c.removed_version,
+    files.c.removed_us,
+    files.c.flushed,
+    files.c.arrived_us,
+    files.c.outdated,
 )
-_COLUMNS_AT = [column.name for column in _ROW].index("columns")
-_LIVE = select(*_ROW).where(files.c.state == FileState.LIVE.value).order_by(files.c.id)
+"""The columns of which ``decode_file`` makes a FileRow."""
+_COLUMNS_AT = [column.name for column in ROW].index("columns")
+_LIVE = select(*ROW).where(files.c.state == FileState.LIVE.value).order_by(files.c.id)
 _LAST = select(func.max(files.c.id))
 _LIVE_OF = _LIVE.where(files.c.collection_id == bindparam("of"))
+_SUPERSEDED_OF = (
+    select(*ROW)
+    .where(files.c.state == FileState.SUPERSEDED.value, files.c.collection_id == bindparam("of"))
+    .order_by(files.c.id)
+)
 _LIVE_IDS = (
     select(files.c.id, files.c.damaged)
     .where(files.c.state == FileState.LIVE.value, files.c.collection_id == bindparam("of"))
@@ -59,9 +86,9 @@ _MERGEABLE = (
     .where(collections.c.id.in_(_MANY))
     .order_by(collections.c.id)
 )
-_BY_IDS = select(*_ROW).where(files.c.id.in_(bindparam("ids", expanding=True)))
+_BY_IDS = select(*ROW).where(files.c.id.in_(bindparam("ids", expanding=True)))
 _DEAD = (
-    select(*_ROW)
+    select(*ROW)
     .where(files.c.state == FileState.DEAD.value, files.c.removed_us < bindparam("before"))
     .order_by(files.c.id)
 )
@@ -78,8 +105,11 @@ _MAKE_LIVE = (
         files.c.state == FileState.WRITING.value,
     )
     .values(
-        state=FileState.LIVE.value,
-        **{name: bindparam(f"new_{name}") for name in (*_FACTS, "columns")},
+        state=bindparam("new_state"),
+        **{
+            name: bindparam(f"new_{name}")
+            for name in (*_FACTS, "columns", "added_version", "removed_version")
+        },
     )
 )
 _REMOVE = (
@@ -88,6 +118,28 @@ _REMOVE = (
         files.c.id.in_(bindparam("ids", expanding=True)),
         files.c.collection_id == bindparam("of"),
         files.c.state == FileState.LIVE.value,
+    )
+    .values(
+        state=bindparam("to"),
+        removed_us=bindparam("now"),
+        removed_version=version_now(Area.DATA),
+    )
+)
+_OUTDATE = (
+    update(files)
+    .where(
+        files.c.collection_id == bindparam("of"),
+        files.c.state == FileState.SUPERSEDED.value,
+        files.c.outdated.is_(False),
+    )
+    .values(outdated=True)
+)
+_DROP_PAST = (
+    update(files)
+    .where(
+        files.c.id.in_(bindparam("ids", expanding=True)),
+        files.c.collection_id == bindparam("of"),
+        files.c.state == FileState.SUPERSEDED.value,
     )
     .values(state=FileState.DEAD.value, removed_us=bindparam("now"))
 )
@@ -168,7 +220,8 @@ class Files(Repository):
             if rows:
                 # A worker that has not seen a deletion yet keeps writing to the collection.
                 connection.execute(_REVIVE, [{"of": collection_id} for collection_id in rows])
-            _make_live(connection, flush.files)
+            _make_live(connection, [replace(file, flushed=True) for file in flush.files])
+            note_moment(connection, self._clock(), flush.ends)
 
     def swap(
         self,
@@ -195,12 +248,18 @@ class Files(Repository):
         with self._database.reading() as connection:
             return list_live(connection, collection_id)
 
+    def kept(self, collection_id: int) -> list[FileRow]:
+        """The live files of a collection, and then its superseded ones."""
+        with self._database.reading() as connection:
+            return [*list_live(connection, collection_id), *list_superseded(connection, collection_id)]
+
     def set_aside(self, file_id: int, why: str | None) -> bool:
-        """Marks a live file as damaged, or with None as intact again. False where it already is, or is not
-        live."""
+        """Marks a file as damaged, or with None as intact again. False where it already is, or is neither
+        live nor superseded."""
         with self._database.changing(Area.DATA) as connection:
             changed = files.c.damaged.is_not(None) if why is None else files.c.damaged.is_(None)
-            condition = (files.c.id == file_id) & (files.c.state == FileState.LIVE.value) & changed
+            kept = files.c.state.in_((FileState.LIVE.value, FileState.SUPERSEDED.value))
+            condition = (files.c.id == file_id) & kept & changed
             updated = connection.execute(
                 update(files).where(condition).values(damaged=why).returning(files.c.collection_id)
             )
@@ -219,7 +278,7 @@ class Files(Repository):
         before then."""
         with self._database.reading() as connection:
             age = func.coalesce(files.c.verified_us, files.c.created_us)
-            query = select(*_ROW).where(
+            query = select(*ROW).where(
                 files.c.state == FileState.LIVE.value, files.c.damaged.is_(None), age < before_us
             )
             row = connection.execute(query.order_by(age).limit(1)).first()
@@ -237,7 +296,7 @@ class Files(Repository):
             return {row.id: row.data_version for row in connection.execute(_MERGEABLE)}
 
     def dead(self, before_us: int) -> list[FileRow]:
-        """Files that were replaced before then."""
+        """Files that were replaced before then and are not kept."""
         with self._database.reading() as connection:
             return [decode_file(row) for row in connection.execute(_DEAD, {"before": before_us})]
 
@@ -276,16 +335,20 @@ def swap_files(
     now_us: int,
     *,
     changed: bool = False,
+    kept: bool = True,
 ) -> bool:
     """Replaces live files by others. False where any is not live; the caller must then roll back.
 
-    ``changed``: the new files contain other events, which is implied where some were erased.
+    ``changed``: the new files contain other events, which is implied where some were erased. ``kept``: the
+    replaced files are kept for questions about earlier versions.
     """
+    state = FileState.SUPERSEDED if kept else FileState.DEAD
     ids = sorted(set(remove))
     before = removed = 0
     for batch in slices(ids):
         before += connection.execute(_ROWS_OF, {"ids": batch}).scalar_one()
-        removed += connection.execute(_REMOVE, {"ids": batch, "of": collection_id, "now": now_us}).rowcount
+        values = {"ids": batch, "of": collection_id, "now": now_us, "to": state.value}
+        removed += connection.execute(_REMOVE, values).rowcount
     if removed != len(ids):
         return False
     if any(file.collection_id != collection_id for file in add):
@@ -296,7 +359,29 @@ def swap_files(
     connection.execute(_TOUCH, {"of": collection_id})
     if counts.erased or changed:
         connection.execute(_ERASE, {"of": collection_id})
+    if changed and kept:
+        connection.execute(_OUTDATE, {"of": collection_id})
+    note_moment(connection, now_us)
     return True
+
+
+def rewrite_past(
+    connection: Connection, collection_id: int, remove: Sequence[int], add: Sequence[FileRow], now_us: int
+) -> bool:
+    """Replaces superseded files by others without what was erased; the old ones are not kept. False where
+    any is not superseded; the caller must then roll back."""
+    ids = sorted(set(remove))
+    removed = 0
+    for batch in slices(ids):
+        values = {"ids": batch, "of": collection_id, "now": now_us}
+        removed += connection.execute(_DROP_PAST, values).rowcount
+    _make_live(connection, add)
+    return removed == len(ids)
+
+
+def list_superseded(connection: Connection, collection_id: int) -> list[FileRow]:
+    """The superseded files of a collection by id."""
+    return [decode_file(row) for row in connection.execute(_SUPERSEDED_OF, {"of": collection_id})]
 
 
 def list_live(connection: Connection, collection_id: int | None) -> list[FileRow]:
@@ -342,7 +427,7 @@ def decode_file(row: Sequence[Any]) -> FileRow:
 
 
 def _make_live(connection: Connection, added: Sequence[FileRow]) -> None:
-    """Makes reserved files live.
+    """Makes reserved files live, or superseded where they are of versions that ended.
 
     Raises FlushConflict where an id is no longer reserved, UnknownCollection.
     """
@@ -350,13 +435,17 @@ def _make_live(connection: Connection, added: Sequence[FileRow]) -> None:
         return
     for collection_id in sorted({file.collection_id for file in added}):
         _refuse_unknown(connection, collection_id)
-    made_live = connection.execute(_MAKE_LIVE, [_encode_file(file) for file in added]).rowcount
+    version = read_state(connection)[0]
+    made_live = connection.execute(_MAKE_LIVE, [_encode_file(file, version) for file in added]).rowcount
     if made_live != len(added):
         raise FlushConflict(f"Of {len(added)} new files only {made_live} are reserved: some were given up.")
 
 
-def _encode_file(file: FileRow) -> dict[str, Any]:
+def _encode_file(file: FileRow, version: int) -> dict[str, Any]:
     encoded: dict[str, Any] = {f"new_{name}": getattr(file, name) for name in _FACTS}
+    encoded["new_state"] = (FileState.SUPERSEDED if file.is_past else FileState.LIVE).value
+    encoded["new_added_version"] = version if file.added is None else file.added
+    encoded["new_removed_version"] = file.removed
     encoded["new_columns"] = json.dumps(dict(file.columns), ensure_ascii=False, separators=(",", ":"))
     return encoded | {"file_id": file.id, "of": file.collection_id}
 

@@ -33,7 +33,7 @@ _BY_COLLECTION = (
     .order_by(collections.c.name)
 )
 _LEFT = select(func.count(), func.coalesce(func.sum(files.c.bytes), 0)).where(
-    files.c.state == FileState.DEAD.value,
+    files.c.state.in_(bindparam("states", expanding=True)),
     files.c.collection_id == bindparam("of"),
     files.c.removed_us <= bindparam("until"),
 )
@@ -70,10 +70,13 @@ class Inventory(Repository):
         with self._database.reading() as connection:
             return live_after(connection, collection_id, after, limit)
 
-    def replaced(self, collection_id: int, until_us: int) -> tuple[int, int]:
-        """How many files that were replaced by then are still on the disk, and their bytes."""
+    def replaced(self, collection_id: int, until_us: int, *, superseded: bool) -> tuple[int, int]:
+        """How many files that were replaced by then are still on the disk, and their bytes; with those that
+        are kept for earlier versions or without."""
+        states = [FileState.DEAD.value, *([FileState.SUPERSEDED.value] if superseded else [])]
+        values = {"of": collection_id, "until": until_us, "states": states}
         with self._database.reading() as connection:
-            count, size = connection.execute(_LEFT, {"of": collection_id, "until": until_us}).one()
+            count, size = connection.execute(_LEFT, values).one()
             return int(count), int(size)
 
     def last_written_us(self) -> int | None:

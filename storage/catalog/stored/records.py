@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -165,12 +165,18 @@ class TokenHolder:
     ordinal: int
 
 
+Ends = tuple[int, int]
+"""Up to where the events of a log go: the ends of its plain and of its claimed ordinals."""
+
+
 class FileState(StrEnum):
     WRITING = "writing"
     """Its id is reserved; the file may or may not exist."""
     LIVE = "live"
+    SUPERSEDED = "superseded"
+    """Replaced, and kept for questions about earlier versions; it holds no erased events."""
     DEAD = "dead"
-    """Replaced; the file is removed once no query can be using it."""
+    """Not kept; the file is removed once no query can be using it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +199,23 @@ class FileRow:
     """Why it is set aside: its bytes differ from what was written."""
     marked: bool = True
     """Whether its timestamps are marked as UTC; in files of older servers they are not."""
+    # What follows changes in a file's life: rows of one file are equal whatever became of it.
+    added: int | None = field(default=None, compare=False)
+    """The first data version of which it holds events; None: the one that makes it live."""
+    removed: int | None = field(default=None, compare=False)
+    """The first data version of which it holds events no more; None while it is live."""
+    removed_us: int | None = field(default=None, compare=False)
+    flushed: bool = field(default=False, compare=False)
+    """Whether its events were only in logs before ``added``."""
+    arrived_us: int | None = field(default=None, compare=False)
+    """No event of a flushed file was received before then."""
+    outdated: bool = field(default=False, compare=False)
+    """Whether events were changed by what superseded it, or later."""
+
+    @property
+    def is_past(self) -> bool:
+        """Whether it is superseded."""
+        return self.removed is not None
 
     def data_file(self, root: Path) -> DataFile:
         """The file as queries read it; ``root`` is the data folder."""
@@ -246,6 +269,24 @@ class FlushCommit:
     files: list[FileRow] = field(default_factory=list)
     counts: Mapping[int, Counts] = field(default_factory=dict)
     """Collection id → counts that this flush adds; ``stored`` is the number of rows in its files."""
+    ends: Mapping[int, Ends] = field(default_factory=dict)
+    """Log id → the ends of its ordinals, up to which this flush and those before it go."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastChange:
+    """What an erasure changes of the versions before it: superseded files, and what replaces them."""
+
+    removed: Sequence[int] = ()
+    added: Sequence[FileRow] = ()
+    lost: Sequence[FileRow] = ()
+    """Those of ``removed`` that could not be read, so that their versions cannot be either."""
+    span: tuple[int, int] | None = None
+    """The times of the erased events, both included; None where none was erased."""
+    events: int = 0
+
+
+NOTHING_PAST = PastChange()
 
 
 class CollectionFiles(NamedTuple):

@@ -88,7 +88,7 @@ class TestFlush:
 
 
 class TestSwap:
-    def test_files_are_replaced_and_linger_as_dead(
+    def test_files_are_replaced_and_linger(
         self, catalog: Catalog, collection: Collection, clock: Clock
     ) -> None:
         old = [flush(catalog, collection) for _ in range(3)]
@@ -96,6 +96,10 @@ class TestSwap:
         merged = file_row(collection, file_id, 20)
         assert catalog.files.swap(collection.id, [old[0].id, old[1].id], [merged])
         assert catalog.files.live(collection.id) == [old[2], merged]
+        assert catalog.files.kept(collection.id) == [old[2], merged, *old[:2]]
+        catalog.history.expire(clock.now_us)
+        assert catalog.files.dead(clock.now_us + 1) == []
+        catalog.history.expire(clock.now_us + 1)
         assert catalog.files.dead(clock.now_us) == []
         assert catalog.files.dead(clock.now_us + 1) == old[:2]
         assert catalog.files.forget([old[0].id, old[1].id, merged.id]) == 2

@@ -21,12 +21,12 @@ import pytest
 from storage.catalog.stored.records import ErasureKind, ErasureState, event_scope
 from storage.events.validation import Context, examine
 from storage.files import deletion
-from storage.keeper.keeper import Keeper
+from storage.keeper.keeper import Keeper, KeeperSettings
 from storage.maintenance.integrity_check import check
 from storage.recovery.takeover import recover
 from storage.schema import EMPTIES, NULLS
 from storage.source import Source
-from tests.storage.store import ALWAYS, LIMITS, Store
+from tests.storage.store import ALWAYS, LIMITS, Store, rows_of
 from tests.storage.test_store_faults import cut_power, faulty_store
 from tests.support.catalogs import claim_of
 from tests.support.scale import examples
@@ -56,10 +56,10 @@ def within(us: int, parameters: Mapping[str, Any]) -> bool:
     return (start is None or us >= start) and (end is None or us < end)
 
 
-def knowing(store: Store, clock: Callable[[], float] = time.time) -> Store:
+def knowing(store: Store, clock: Callable[[], float] = time.time, settings: KeeperSettings = ALWAYS) -> Store:
     """With a keeper that knows which events are meant."""
     store.keeper.close()
-    store.keeper = Keeper(store.folder, store.catalog, ALWAYS, fs=store.fs, matcher=matching, clock=clock)
+    store.keeper = Keeper(store.folder, store.catalog, settings, fs=store.fs, matcher=matching, clock=clock)
     store.keeper.begin()
     return store
 
@@ -75,10 +75,10 @@ def flat(event: Mapping[str, Any]) -> dict[str, Any]:
     return leaves
 
 
-def stored(store: Store) -> list[dict[str, Any]]:
-    """The events as the store has them, by ``n``."""
+def stored(store: Store, source: Source | None = None) -> list[dict[str, Any]]:
+    """The events as the store has them, or a source, by ``n``."""
     events = []
-    for row in store.rows("c"):
+    for row in store.rows("c") if source is None else rows_of(source):
         event = {c.partition(":")[0]: v for c, v in row.items() if not c.startswith("keen.")}
         assert len(event) == sum(not c.startswith("keen.") for c in row), "two values at one path"
         event |= dict.fromkeys(row.get(NULLS, ())) | {path: {} for path in row.get(EMPTIES, ())}
@@ -89,9 +89,11 @@ def stored(store: Store) -> list[dict[str, Any]]:
 class Model:
     """The same in a plain list of (time, event), beside a store that is told all it is told."""
 
+    settings = ALWAYS
+
     def __init__(self, data: Path, choices: random.Random) -> None:
         self.data, self.choices = data, choices
-        self.store = knowing(Store(data))
+        self.store = knowing(Store(data), settings=self.settings)
         self.events: list[tuple[int, dict[str, Any]]] = []
         self.sent = 0
 
@@ -119,7 +121,7 @@ class Model:
 
     def restart(self) -> None:
         self.store.close()
-        self.store = knowing(Store(self.data))
+        self.store = knowing(Store(self.data), settings=self.settings)
 
     def delete(self) -> None:
         parameters = self._some()

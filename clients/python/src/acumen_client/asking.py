@@ -53,6 +53,7 @@ class Asked(TypedDict, total=False):
     include_metadata: bool | None
     explain: bool | None
     max_age: int | None
+    as_of: str | None
 
 
 class Arranged(Asked, total=False):

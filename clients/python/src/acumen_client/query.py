@@ -523,6 +523,10 @@ class Query(Narrowed):
         """How old the answer may be; otherwise it is computed for this request."""
         return self._with(max_age=seconds)
 
+    def as_of(self, version: str | datetime) -> Self:
+        """The answer as of an earlier version, which an explanation names, or of an instant."""
+        return self._with(as_of=as_json(version))
+
     def include_metadata(self) -> Self:
         """Have the answer say what it took."""
         return self._with(include_metadata=True)

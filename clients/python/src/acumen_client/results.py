@@ -111,6 +111,16 @@ class AnyResult:
         """What was run for the answer, where the question asked for it."""
         return self.body.get("explain")
 
+    @property
+    def version(self) -> str | None:
+        """The version of the events that was read, for ``as_of``; of an answer that is explained."""
+        return ((self.explain or {}).get("snapshot") or {}).get("version")
+
+    @property
+    def erased_since(self) -> bool:
+        """Whether events of the timeframe were erased since the moment of ``as_of``."""
+        return self.body.get("erased_since") is True
+
     def columns(self) -> list[frames.Column]:
         """The rows as typed columns."""
         raise NotImplementedError

@@ -108,7 +108,10 @@ def _on_disk(parts: Parts, one: records.RequestedErasure) -> Json | None:
     left = erased_bytes(parts.catalog, LocalFileSystem(), one)
     if left is None or one.ended_us is None:
         return None
-    by_us = one.ended_us + int(parts.settings.grace_seconds * _SECOND_US)
+    seconds = parts.settings.grace_seconds
+    if one.erasure.kind is records.ErasureKind.UPDATE:
+        seconds += parts.settings.history_seconds
+    by_us = one.ended_us + int(seconds * _SECOND_US)
     return {
         "gone": left.gone,
         "files": left.files,

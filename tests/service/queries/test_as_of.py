@@ -1,0 +1,171 @@
+"""``as_of``: an answer is repeated bit for bit, whatever has become of the events since."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage.catalog.catalog import system_clock
+from storage.instants import format_instant
+from tests.service.whole import Whole
+from tests.support.scale import examples
+
+SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
+QUESTIONS: list[tuple[str, dict[str, Any]]] = [
+    ("count", {}),
+    ("sum", {"target_property": "n", "group_by": "user", "timeframe": "this_7_days", "interval": "daily"}),
+    ("average", {"target_property": "n"}),
+    ("percentile", {"target_property": "n", "percentile": 70, "group_by": ["user"]}),
+    ("standard_deviation", {"target_property": "n"}),
+    ("select_unique", {"target_property": "user"}),
+    ("extraction", {}),
+    ("extraction", {"latest": 5, "property_names": ["n", "user"]}),
+    (
+        "multi_analysis",
+        {
+            "analyses": {
+                "all": {"analysis_type": "count"},
+                "most": {"analysis_type": "maximum", "target_property": "n"},
+            }
+        },
+    ),
+    (
+        "count",
+        {
+            "filters": [{"property_name": "n", "operator": "gt", "property_value": 5}],
+            "group_by": "user",
+            "order_by": {"property_name": "result", "direction": "DESC"},
+        },
+    ),
+]
+BEHAVIOUR: list[tuple[str, dict[str, Any]]] = [
+    (
+        "funnel",
+        {
+            "steps": [
+                {"event_collection": name, "actor_property": "user", "timeframe": "this_7_days"}
+                for name in ("views", "sales")
+            ]
+        },
+    ),
+    (
+        "funnel",
+        {
+            "steps": [{"event_collection": name, "actor_property": "user"} for name in ("views", "sales")],
+            "order": "ordered",
+            "timeframe": "this_7_days",
+        },
+    ),
+    ("sessions", {"event_collection": "views", "actor_property": "user", "timeframe": "this_7_days"}),
+    (
+        "paths",
+        {"event_collection": "views", "actor_property": "user", "by": "n", "timeframe": "this_7_days"},
+    ),
+    (
+        "series",
+        {
+            "series": {
+                "a": {"analysis_type": "count", "event_collection": "views"},
+                "b": {"analysis_type": "sum", "event_collection": "sales", "target_property": "n"},
+            },
+            "formulas": {"c": "b / a"},
+            "timeframe": "this_7_days",
+            "interval": "daily",
+        },
+    ),
+]
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Iterator[Whole]:
+    whole = Whole(tmp_path / "data")
+    yield whole
+    whole.close()
+
+
+class Shop:
+    """Two collections, and what was answered about them."""
+
+    def __init__(self, whole: Whole, choices: random.Random) -> None:
+        self.whole, self.choices = whole, choices
+        self.number = 0
+        self.answers: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = []
+
+    def now(self) -> None:
+        self.whole.now_us = max(system_clock(), self.whole.now_us + 1)
+
+    def send(self) -> None:
+        """Some events of now, and some that are late by days."""
+        self.now()
+        for name in ("views", "sales"):
+            events = []
+            for _ in range(self.choices.randint(1, 4)):
+                self.number += 1
+                late_us = self.choices.choice([0, 0, self.choices.randrange(5 * DAY_US)])
+                events.append(
+                    {
+                        "n": self.number / self.choices.choice([1, 3, 10]),
+                        "user": self.choices.choice(["ann", "bob", "eve"]),
+                        "keen": {"timestamp": format_instant(self.whole.now_us - late_us)},
+                    }
+                )
+            posted = self.whole.call(self.whole.project, "POST", "events", {name: events})
+            assert posted.status_code == 200, posted.text
+
+    def settle(self) -> None:
+        self.now()
+        self.whole.keeper.step()
+        if self.choices.random() < 0.6:
+            self.whole.keeper.flush()
+
+    def merge(self) -> None:
+        self.whole.merge()
+
+    def update(self) -> None:
+        self.now()
+        user, other = self.choices.sample(["ann", "bob", "eve"], 2)
+        body = {
+            "property_updates": [{"property_name": "user", "property_value": other}],
+            "filters": [
+                {"property_name": "user", "operator": "eq", "property_value": user},
+                {"property_name": "n", "operator": "lt", "property_value": self.number / 2},
+            ],
+        }
+        done = self.whole.call(self.whole.project, "PUT", "events/views", body)
+        assert done.status_code == 200, done.text
+
+    def ask(self) -> None:
+        self.now()
+        for analysis, params in self.choices.sample([*QUESTIONS, *BEHAVIOUR], 4):
+            params = copy.deepcopy(params)
+            if (analysis, params) in QUESTIONS:
+                params["event_collection"] = self.choices.choice(["views", "sales"])
+            body = self.answer(analysis, params, explain=True)
+            version = body.pop("explain")["snapshot"]["version"]
+            self.answers.append((analysis, params, version, body))
+
+    def answer(self, analysis: str, params: dict[str, Any], **more: Any) -> dict[str, Any]:
+        asked = self.whole.call(self.whole.project, "POST", f"queries/{analysis}", {**params, **more})
+        assert asked.status_code == 200, asked.text
+        body: dict[str, Any] = asked.json()
+        return body
+
+
+@pytest.mark.parametrize("seed", range(examples(10)))
+def test_an_answer_is_repeated_whatever_came_since(whole: Whole, seed: int) -> None:
+    shop = Shop(whole, random.Random(seed))
+    shop.send()
+    verbs = [shop.send, shop.send, shop.settle, shop.settle, shop.merge, shop.update, shop.ask, shop.ask]
+    shop.ask()
+    for _ in range(20):
+        shop.choices.choice(verbs)()
+    shop.now()
+    for analysis, params, version, body in shop.answers:
+        again = shop.answer(analysis, params, as_of=version)
+        assert again == body, (analysis, params, version)
