@@ -55,6 +55,8 @@ export interface Common {
     include_metadata?: boolean;
     explain?: boolean;
     max_age?: number;
+    /** The version that an explanation names, or an instant. */
+    as_of?: string;
 }
 /** Parameters of analyses with one value, or one for each group and interval. */
 export interface Arranged extends Common {
