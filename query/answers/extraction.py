@@ -56,9 +56,10 @@ class ExtractionPlan:
     """The path of each column; empty for the lists of nulls and of empty objects."""
     limit: int
 
-    def statement(self, scan: Scan, by: Sequence[Column] = (TIMESTAMP_COLUMN,)) -> Statement:
-        """``by``: the columns whose greatest values count as the newest."""
-        return statements.extraction(scan, self.columns, self.limit, by)
+    def statement(self, scan: Scan, by: Sequence[Column] = ()) -> Statement:
+        """``by``: the columns whose greatest values count as the newest; by default their times."""
+        order = (TIMESTAMP_COLUMN, ID_COLUMN) if self.view.repeatable else (TIMESTAMP_COLUMN,)
+        return statements.extraction(scan, self.columns, self.limit, by or order)
 
 
 def plan_extraction(query: ExtractionQuery, views: Views, limits: Limits) -> ExtractionPlan:
@@ -70,7 +71,8 @@ def plan_extraction(query: ExtractionQuery, views: Views, limits: Limits) -> Ext
             "Ask for a shorter timeframe, or for the newest ones by 'latest'."
         )
     columns, paths = wanted(query.properties, view)
-    scan = view.scan((*columns, TIMESTAMP_COLUMN), view.condition(query.filters), query.span)
+    by = (TIMESTAMP_COLUMN, ID_COLUMN) if view.repeatable else (TIMESTAMP_COLUMN,)
+    scan = view.scan((*columns, *by), view.condition(query.filters), query.span)
     limit = query.latest if query.latest is not None else limits.extraction_events_max + 1
     return ExtractionPlan(query, view, scan, columns, paths, limit)
 

@@ -186,6 +186,7 @@ def _answer(request: ParsedQuery, views: Views, runner: Runner, limits: Limits) 
     started = time.perf_counter()
     runner.check()
     query = request.query
+    views.repeatable = bool(request.version)
     match query:
         case MetricQuery():
             body, scanned = _metrics(query, views, runner, limits)

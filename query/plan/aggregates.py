@@ -52,6 +52,8 @@ class Aggregate:
     """For SUM_BAND: the bits to sum."""
     centre: float = 0.0
     """For DEVIATION: a constant that is subtracted from each value first."""
+    in_order: bool = False
+    """For DEVIATION: whether values are taken in order, so that the result is the same to the last bit."""
 
     @property
     def orders_as_result(self) -> bool:
@@ -148,6 +150,8 @@ def _numeric(metric: Metric, columns: tuple[Column, ...], view: View) -> tuple[A
             folds = tuple(fold for column in columns for fold in _sum(column, view, Analysis.AVERAGE))
             counts = tuple(Aggregate(AggregateRole.PRESENT, (column,)) for column in columns)
             return folds + tuple(one for one in counts if one not in folds)
+        case Analysis.STANDARD_DEVIATION if view.repeatable:
+            return (Aggregate(AggregateRole.DEVIATION, columns, in_order=True),)
         case Analysis.STANDARD_DEVIATION:
             number = next((column for column in columns if column.kind is ColumnKind.NUMBER), None)
             centre = 0.0 if number is None else view.extent(number).centre

@@ -60,6 +60,8 @@ class View:
     extent_of: ExtentOf = lambda view, column: view.catalogued(column)
     exact: bool = False
     """Whether sums are planned so that they are always certain."""
+    repeatable: bool = False
+    """Whether the answer must be the same to the last bit however the events are arranged in files."""
 
     @cached_property
     def available(self) -> Available:
@@ -180,6 +182,8 @@ class Views:
     extent_of: ExtentOf = lambda view, column: view.catalogued(column)
     exact: bool = False
     """Whether sums are planned so that they are always certain, which takes longer."""
+    repeatable: bool = False
+    """Whether the answer must be the same however the events are arranged in files, which takes longer."""
     read_links: Callable[[Views], IdLinks] = lambda _: UNLINKED
     """Reads which ids belong to one actor."""
     asked: list[tuple[str, View]] = field(default_factory=list)
@@ -217,6 +221,7 @@ class Views:
             self.spend_forced,
             extent_of=self.extent_of,
             exact=self.exact,
+            repeatable=self.repeatable,
         )
         if self.held is not None:
             view = replace(view, held=self.held(view, hull(timeframes)))

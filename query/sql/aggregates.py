@@ -44,8 +44,17 @@ def aggregate(spec: Aggregate) -> Statement:
             return _finite(sql("quantile_disc({}, {})", number, bound(spec.fraction)))
         case AggregateRole.DEVIATION:
             values = _finite(_numeric(spec.columns))
+            if spec.in_order:
+                return _deviation_in_order(values)
             return _finite(sql("stddev_pop({} - {})", values, Statement(repr(spec.centre))))
     return _sum(spec)
+
+
+def _deviation_in_order(values: Statement) -> Statement:
+    """The standard deviation, from the values in their order, less the least of them."""
+    listed = sql("list({} ORDER BY {}) FILTER (WHERE {} IS NOT NULL)", values, values, values)
+    less = sql("list_transform({}, lambda x: x - min({}))", listed, values)
+    return _finite(sql("list_aggregate({}, 'stddev_pop')", less))
 
 
 def _numeric(columns: Sequence[Column]) -> Statement:
