@@ -17,10 +17,13 @@ from query.language.parameter_table import (
     ANALYSIS_NAMES,
     EXTRACTION,
     FUNNEL,
+    LIFECYCLE,
     MULTI_ANALYSIS,
+    PATHS,
     RETENTION,
     SERIES,
     SESSIONS,
+    STICKINESS,
     TIMEZONE,
     listing,
     ref,
@@ -336,6 +339,29 @@ _ANALYSES = (
         "How many actors came back in each period after they started.",
     ),
     (
+        "lifecycle",
+        LIFECYCLE,
+        _QUERIES,
+        "Lifecycle",
+        "How many actors of each period are new, come back after the period before or after a break, or are "
+        "gone.",
+    ),
+    (
+        "stickiness",
+        STICKINESS,
+        _QUERIES,
+        "Stickiness",
+        "How regularly actors come: the active ones of a day among those of its month, or in how many "
+        "periods each was there.",
+    ),
+    (
+        "paths",
+        PATHS,
+        _QUERIES,
+        "Paths",
+        "What actors do after an event, or before one, step by step, as nodes and edges.",
+    ),
+    (
         "sessions",
         SESSIONS,
         _QUERIES,
@@ -397,8 +423,8 @@ def _of_charts() -> Sequence[Tool]:
         "analysis_type": {"type": "string", "enum": [*_CHARTED], "description": "As of the other tools."},
         "parameters": {
             "type": "object",
-            "description": "The parameters of the question, as the tools measure, multi_analysis, series, "
-            "funnel, retention and sessions take them.",
+            "description": "The parameters of the question, as the tool of its analysis takes them; those of "
+            "one metric as `measure` does.",
         },
     }
     return (

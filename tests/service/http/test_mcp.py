@@ -19,6 +19,9 @@ OF_READ = {
     *(
         "funnel",
         "retention",
+        "lifecycle",
+        "stickiness",
+        "paths",
         "sessions",
         "extract_events",
         "saved_query_result",
@@ -310,6 +313,9 @@ def test_every_analysis_is_answered(master: Agent) -> None:
     event = {"event_collection": "buys"}
     asked = {"starting_event": event, "returning_event": event, "interval": "daily"}
     assert master.told("retention", **asked, **actors)["result"]
+    assert master.told("lifecycle", interval="daily", **where, **actors)["result"]
+    assert master.told("stickiness", **where, **actors)["result"]
+    assert master.told("paths", **where, **actors)["result"]["paths"] == 4
     assert len(master.told("extract_events", latest=3, **where)["result"]) == 3
     rows = master.told("sql", sql="SELECT count(*) AS n FROM buys WHERE price > ?", parameters=[4])
     assert rows["result"] == [{"n": 6}]
