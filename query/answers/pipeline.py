@@ -60,6 +60,9 @@ class Answer:
     """The reservation of the body's memory, to be released with the body."""
 
 
+Work = Callable[[Views, Runner], Answer]
+
+
 class Conditions:
     """Counts the conditions of one query's filters during planning."""
 
@@ -112,7 +115,7 @@ def answer(
 
 
 def answered(
-    work: Callable[[Views, Runner], Answer],
+    work: Work,
     sources: SourceOf,
     engine: Engine,
     *,
@@ -193,7 +196,7 @@ def _answer(request: ParsedQuery, views: Views, runner: Runner, limits: Limits) 
         case BehaviourQuery():
             body, scanned = behaviour_body(query, views, runner, limits)
         case ExtractionQuery():
-            body, scanned = _extraction(query, views, runner, limits)
+            body, scanned = extraction_body(query, views, runner, limits)
         case ComposedQuery():
             body, scanned = composed_body(query, views, runner, limits)
     if request.explain:
@@ -271,7 +274,7 @@ def _metrics(query: MetricQuery, views: Views, runner: Runner, limits: Limits) -
     return {"result": result}, plan.counted + plan.view.rows
 
 
-def _extraction(
+def extraction_body(
     query: ExtractionQuery, views: Views, runner: Runner, limits: Limits
 ) -> tuple[dict[str, Any], int]:
     plan = extraction.plan_extraction(query, views, limits)

@@ -66,7 +66,7 @@ _OF_CHANGES = frozenset({Permission.MASTER, Permission.EDITS})
 """Permissions of routes that have changed something by the time of their answer."""
 _ADDRESSES = frozenset({"project_id", "organization_id"})
 """Names in paths that say whose it is, and not what was changed."""
-_OF_EVENTS = frozenset({"event_collection", "property_name", "rest"})
+_OF_EVENTS = frozenset({"event_collection", "property_name", "rest", "actor_id"})
 """Names in paths that clients chose for their events. The catalog forgets them when the events go, so the
 audit log has those alone that a route adds: of deletions, which nobody could account for otherwise."""
 _CALL = "acumen.call"

@@ -2,6 +2,7 @@
 
     POST /3.0/projects/P/events/C            one event
     POST /3.0/projects/P/events              lists of events; the answer has a verdict for each
+    POST /3.0/projects/P/identities          which ids are one actor: events of a collection of their own
     GET  /3.0/projects/P/events/C?data=…     one event in a URL: pixel, redirect or JSONP; HEAD records none
 
 All other requests go to ``next_app``, the ``RequestMiddleware`` with everything behind it. The write routes
@@ -27,6 +28,7 @@ from urllib.parse import parse_qs, unquote_to_bytes
 
 import orjson
 
+from query.plan.actors import IDENTITIES
 from service.auth.access_keys import Json
 from service.auth.admitted_keys import AdmittedKeys
 from service.auth.given_keys import given_keys
@@ -43,6 +45,7 @@ from service.http.pixel import PIXEL, BadBeacon, check_callback, check_redirect,
 from service.ingest.autofill import fill_batch, fill_event
 from service.ingest.batches import BatchVerdicts, Origin
 from service.ingest.errors import EventRefused
+from service.ingest.identities import checked_batch, checked_event
 from service.ingest.ingestor import INLINE_EVENTS_MAX, Ingestor, synced
 from service.ingest.sendgrid import batch_of
 from service.limits.quotas import NoStore, Quotas, Tally
@@ -77,6 +80,7 @@ _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 _DATA = re.compile(rb"(?:^|&)data=")
 _SENDGRID = re.compile(rb"/3\.0/projects/([^/]+)/partners/sendgrid/versions/v3")
+_IDENTITIES = re.compile(rb"/3\.0/projects/([^/]+)/identities")
 _PATH = re.compile(rb"/3\.0/projects/([^/]+)/events(?:/(.*))?", re.DOTALL)
 
 
@@ -97,6 +101,8 @@ class Target:
     collection: str | None
     sendgrid: bool = False
     """Whether this is SendGrid's webhook, which sends a list in its own format."""
+    identities: bool = False
+    """Whether it takes statements of which ids belong to one actor: one, or a list."""
 
 
 class WriteApi:
@@ -262,6 +268,8 @@ class WriteApi:
         origin = self._origin(scope, headers, body, received_us)
         if target.sendgrid:
             body = await body_thread.call(batch_of, body, self._ingestor.limits)
+        elif target.identities:
+            target, body = await self._stated(target, body)
         if autofill is not None:
             origin = replace(origin, autofill=autofill)
             body = await self._fill(body, autofill, single=target.collection is not None)
@@ -282,6 +290,15 @@ class WriteApi:
         many = sum(verdicts.counts.values()) > INLINE_EVENTS_MAX
         answer = await body_thread.call_if(many, render_verdicts, verdicts)
         return 200, answer, _duplicates(verdicts.duplicates)
+
+    async def _stated(self, target: Target, body: bytes) -> tuple[Target, bytes]:
+        """The collection of identities with the one event of a body, or a bulk body with its list."""
+        event = await body_thread.call(checked_event, body)
+        if event is None:
+            return target, await body_thread.call(checked_batch, body, self._ingestor.limits)
+        if len(event) > self._event_bytes_max:
+            raise BodyTooLarge(self._event_bytes_max)
+        return replace(target, collection=IDENTITIES), event
 
     async def _fill(self, body: bytes, autofill: Json, *, single: bool) -> bytes:
         if single:
@@ -435,8 +452,10 @@ def find_target(path: bytes) -> Target | None:
     """
     match = _PATH.fullmatch(path)
     if match is None:
-        webhook = _SENDGRID.fullmatch(path)
-        return None if webhook is None else Target(_unquote(webhook[1]), None, sendgrid=True)
+        if (webhook := _SENDGRID.fullmatch(path)) is not None:
+            return Target(_unquote(webhook[1]), None, sendgrid=True)
+        found = _IDENTITIES.fullmatch(path)
+        return None if found is None else Target(_unquote(found[1]), None, identities=True)
     project_id = _unquote(match[1])
     rest: bytes | None = match[2]
     if not rest:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from query.answers.freshness import RecordingSource, is_named
-from query.answers.pipeline import Answer, Conditions, answer
+from query.answers.pipeline import Answer, Conditions, Work, answer, answered
 from query.answers.profiles.reading import profile
 from query.answers.visible_properties import held_lanes, lanes_standing
 from query.engine.engine import CancelToken, Deadline, Engine
@@ -49,7 +49,7 @@ from service.queries.answer_cache import BYTES_MAX as KEPT_BYTES_MAX
 from service.queries.answer_cache import AnswerCache, kept_answer, key_of
 from service.queries.past import Asked, asked
 from service.queries.sight import SourceReader, WarningFinder
-from service.telemetry.metrics import PROFILE, QUERY_KINDS, Metrics
+from service.telemetry.metrics import IDENTITY, PROFILE, QUERY_KINDS, Metrics
 from service.threads import in_thread
 from storage.catalog.catalog import system_clock
 from storage.catalog.tenants.records import Project
@@ -200,6 +200,26 @@ class QueryService:
             return _written(computed, self._limits), watched.given[query.collection]
 
         return await self.during(caller, PROFILE, work, gone)
+
+    async def identities(
+        self, caller: Caller, work: Work, gone: Callable[[], Awaitable[None]]
+    ) -> QueryResponse:
+        """What ``work`` finds of the ids of actors, under the key's filters."""
+        forced = caller.filters_for(Permission.QUERIES)
+
+        def answer_all(token: CancelToken) -> QueryResponse:
+            computed = answered(
+                work,
+                self._source_of(caller),
+                self._engine,
+                limits=self._limits,
+                ends=Deadline.after(self._limits.timeout_seconds, token),
+                forced_filters=forced,
+                project_id=caller.project.id,
+            )
+            return _written(computed, self._limits)
+
+        return await self.during(caller, IDENTITY, answer_all, gone)
 
     async def during(
         self,

@@ -21,6 +21,7 @@ from tests.support.server import Served, ServedProject
 WRITE_ROUTES = [
     ("POST", "/3.0/projects/{project_id}/events"),
     ("POST", "/3.0/projects/{project_id}/events/{collection}"),
+    ("POST", "/3.0/projects/{project_id}/identities"),
     ("POST", "/3.0/projects/{project_id}/partners/sendgrid/versions/v3"),
 ]
 """Answered before the application."""

@@ -20,7 +20,7 @@ from query.language.nodes import Span
 from query.limits import Limits
 from query.plan import predicates as p
 from query.plan.actors import ALIAS, ANONYMOUS, IDENTITIES, LINK_TYPES, UNLINKED, USER, Id, IdLinks
-from query.plan.columns import CREATED_AT_COLUMN
+from query.plan.columns import CREATED_AT_COLUMN, Column
 from query.plan.views import View, Views
 from query.sql import identities as sql
 
@@ -29,7 +29,7 @@ ADDED_MAX = 10_000
 CHUNKS_MAX = 32
 _STATEMENT_BYTES = 300
 """Bytes that a statement takes while all are put together."""
-_PROPERTIES = (ANONYMOUS, USER, ALIAS)
+PROPERTIES = (ANONYMOUS, USER, ALIAS)
 _TEXTS, _NUMBERS = pa.string(), pa.float64()
 
 
@@ -52,6 +52,13 @@ def read_links(views: Views, runner: Runner, limits: Limits) -> IdLinks:
     now = reading.all() if added is None else added
     cache.keep(key, now)
     return now.links
+
+
+def said_columns(view: View) -> list[tuple[Column, ...]]:
+    """The columns with ids of each property."""
+    return [
+        tuple(column for column in view.available.at(path) if column.kind in sql.KINDS) for path in PROPERTIES
+    ]
 
 
 @dataclass(frozen=True)
@@ -107,22 +114,19 @@ class _Reading:
         return self._kept(*_extended(kept, rows, self.version), said, kept.rows + new)
 
     def _said(self, condition: p.Predicate) -> _Said:
-        properties = [
-            tuple(column for column in self.view.available.at(path) if column.kind in sql.KINDS)
-            for path in _PROPERTIES
-        ]
+        properties = said_columns(self.view)
         columns = [*sql.ORDER, *(column for listed in properties for column in listed)]
         scan = self.view.scan(columns, condition, Span())
         if scan.empty:
-            nothing = [pa.chunked_array([], kind) for _ in _PROPERTIES for kind in (_TEXTS, _NUMBERS)]
+            nothing = [pa.chunked_array([], kind) for _ in PROPERTIES for kind in (_TEXTS, _NUMBERS)]
             return _Said(nothing, 0, None)
         statement = sql.said(scan, properties, self.limits.identities_max + 1)
         table = self.runner.table(statement, self.view.tables(scan), reads=self.view.rows)
         cells = [
             column.cast(_TEXTS if at % 2 == 0 else _NUMBERS)
-            for at, column in enumerate(table.columns[: 2 * len(_PROPERTIES)])
+            for at, column in enumerate(table.columns[: 2 * len(PROPERTIES)])
         ]
-        events, last = (table.column(2 * len(_PROPERTIES) + at) for at in (0, 1))
+        events, last = (table.column(2 * len(PROPERTIES) + at) for at in (0, 1))
         return _Said(cells, int(pc.sum(events).as_py() or 0), pc.max(last).as_py())
 
     def _kept(self, links: IdLinks, users: pa.Table, said: _Said, rows: int) -> KeptLinks:

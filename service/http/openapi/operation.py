@@ -208,6 +208,7 @@ PARAMETERS = _named(
     in_path("job_id", "The job's id, as the answer to the extraction has it."),
     in_path("import_id", "The import's id, as the answer to the upload has it."),
     in_path("access_key", "The access key."),
+    in_path("actor_id", "Any id of the actor."),
     in_path("organization_id", "The organisation's id."),
     in_path("own_project", "The id of one of its projects."),
     in_path("erasure_id", "The number of the deletion or change."),

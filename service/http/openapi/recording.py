@@ -7,6 +7,7 @@ from service.api_paths import PROJECTS
 from service.http.openapi.operation import BOOLEAN, STRING, DocumentedAnswer, Example, Json, Operation, ref
 from service.http.routing import RouteArea
 from service.ingest.enrich.definitions import ADDONS_MAX
+from service.ingest.identities import ID_LENGTH_MAX
 from service.settings import Settings
 
 PROJECT = f"{PROJECTS}/{{project_id}}"
@@ -48,6 +49,15 @@ def _addon(name: str, needed: str, **others: Json) -> Json:
     )
 
 
+_ID: Json = {
+    "anyOf": [{**STRING, "minLength": 1, "maxLength": ID_LENGTH_MAX}, {"type": "number"}],
+}
+
+
+def _statement(name: str) -> Json:
+    return {**record({"user_id": _ID, name: _ID}, "user_id", name), "additionalProperties": True}
+
+
 SCHEMAS: dict[str, Json] = {
     "Event": {
         "type": "object",
@@ -72,6 +82,10 @@ SCHEMAS: dict[str, Json] = {
             _addon("referrer_parser", "referrer_url", page_url=_PATH),
             _addon("date_time_parser", "date_time"),
         ],
+    },
+    "Statement": {
+        "description": "That two ids are one actor: a link or an alias.",
+        "oneOf": [_statement("anonymous_id"), _statement("alias")],
     },
     "Created": record({"created": {"const": True}}, "created"),
     "Verdict": record(
@@ -140,6 +154,26 @@ area.describe(
         examples=(
             Example(body=_BATCH, key="write"),
             Example(body={"purchases": [{"price": 5}, {"a.b": 1}]}, key="write", summary="One is refused"),
+        ),
+    ),
+    Operation(
+        method="post",
+        path=f"{PROJECT}/identities",
+        summary="Say that two ids are one actor",
+        answers={
+            200: DocumentedAnswer("Of a list: a verdict for each statement.", schema=_VERDICTS),
+            201: DocumentedAnswer("Of one: it is stored.", schema=ref("Created")),
+        },
+        description="An anonymous id and the user that it belongs to, or an `alias` of a user; one "
+        "statement, or a list. Each is an event of the collection `acumen.identities`, where it may be sent "
+        "as any event too, and may have further properties.",
+        parameters=_PACKED,
+        body={"anyOf": [ref("Statement"), {**listing(ref("Statement")), "minItems": 1}]},
+        errors=(409,),
+        examples=(
+            Example(body={"anonymous_id": "a7", "user_id": "eve"}, key="write", status=201),
+            Example(body=[{"alias": "eve@shop.example", "user_id": "eve"}], key="write"),
+            Example(body={"anonymous_id": "a7"}, key="write", status=400),
         ),
     ),
     Operation(

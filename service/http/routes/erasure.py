@@ -114,7 +114,7 @@ async def update(call: OfProject, body: EventUpdate) -> Response:
     name = event_address(request.scope).collection or ""
     updates = [_read_update(one, number) for number, one in enumerate(body.property_updates)]
     parameters, filters = await narrowed(parts, caller.project, name, _narrowing_of(body))
-    collection = await _collection(call, name)
+    collection = await collection_named(call, name)
     _check_filters(parts, collection, filters)
     _note(request, collection, parameters, filters)
     changed = [update["path"] for update, _ in updates]
@@ -175,7 +175,7 @@ async def delete(call: OfProject) -> Response:
     else:
         audit_action(request, "Delete a collection")
         audit_details(request, deleted="a collection")
-    collection = await _collection(call, address.collection)
+    collection = await collection_named(call, address.collection)
     if address.property_name is not None:
         await _delete_property(call, collection, address.property_name)
     else:
@@ -190,7 +190,7 @@ def _failed(problem: str | None) -> ServiceUnavailable:
     return ServiceUnavailable(f"Nothing was changed. {problem}")
 
 
-async def _collection(call: ProjectCall, name: str) -> Collection:
+async def collection_named(call: ProjectCall, name: str) -> Collection:
     """The collection as it is now. Raises NotFound."""
     try:
         found = await call.parts.in_thread(call.parts.catalog.collections.get, call.caller.project.id, name)
