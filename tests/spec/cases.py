@@ -21,6 +21,7 @@ _FILE_KEYS = {"about", "now", "events", "cases"}
 _CASE_KEYS = {"name", "ask", "now", "by", "keys_in_order", "result", "warnings", "answer", "error"}
 _ERROR_KEYS = {"status", "error_code", "message"}
 _METHODS = ("POST", "GET")
+IDENTITIES = "acumen.identities"
 _COLLECTION = re.compile(r"(?<![^&])event_collection=[^&]+")
 
 
@@ -89,6 +90,11 @@ def read(path: Path) -> File:
     return File(path.stem, found["events"], cases)
 
 
+def own_name(collection: str, suffix: str) -> str:
+    """The name of a collection in this run; the one that the server knows by its name keeps it."""
+    return collection if collection == IDENTITIES else collection + suffix
+
+
 def renamed(params: Mapping[str, Json], suffix: str) -> dict[str, Json]:
     """The question about collections of this run's own: wherever one is named, the suffix is added."""
     return {name: _renamed(name, value, suffix) for name, value in params.items()}
@@ -96,7 +102,7 @@ def renamed(params: Mapping[str, Json], suffix: str) -> dict[str, Json]:
 
 def _renamed(name: str, value: Json, suffix: str) -> Json:
     if name == "event_collection" and isinstance(value, str) and value:
-        return value + suffix
+        return own_name(value, suffix)
     if name in ("steps", "events", "exclusions") and isinstance(value, list):
         return [renamed(step, suffix) if isinstance(step, dict) else step for step in value]
     if name in ("from", "to") and isinstance(value, dict):

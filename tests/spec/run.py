@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 
-from tests.spec.cases import FOLDER, BadSpecification, Case, File, faults, files
+from tests.spec.cases import FOLDER, BadSpecification, Case, File, faults, files, own_name
 
 Send = Callable[[str, str, bytes | None], tuple[int, Any]]
 """Method, path below the project and body → status, and the JSON of the answer (None where it has none)."""
@@ -65,10 +65,13 @@ def new_suffix() -> str:
 def record(file: File, suffix: str, send: Send) -> None:
     """Sends a file's events. Raises CannotRun."""
     for collection, events in file.events.items():
+        name = own_name(collection, suffix)
+        if name == collection:
+            events = [{**event, "run": suffix} for event in events]
         for start in range(0, len(events), BATCH_EVENTS):
-            batch = {collection + suffix: events[start : start + BATCH_EVENTS]}
+            batch = {name: events[start : start + BATCH_EVENTS]}
             status, verdicts = send("POST", "events", json.dumps(batch).encode())
-            refused = status != 200 or not all(one["success"] for one in verdicts[collection + suffix])
+            refused = status != 200 or not all(one["success"] for one in verdicts[name])
             if refused:
                 raise CannotRun(
                     f"{file.name}: the events were refused: {status} {_cut(json.dumps(verdicts))}"
@@ -126,7 +129,12 @@ class _Run:
 
     def _clean(self, file: File, suffix: str) -> None:
         for collection in file.events:
-            self.send("DELETE", f"events/{quote(collection + suffix, safe='')}", None)
+            name = own_name(collection, suffix)
+            path = f"events/{quote(name, safe='')}"
+            if name == collection:
+                of_run = {"property_name": "run", "operator": "eq", "property_value": suffix}
+                path += f"?{urlencode({'filters': json.dumps([of_run])})}"
+            self.send("DELETE", path, None)
 
     def closing(self) -> str:
         text = f"{self.held} cases hold, {self.failed} do not"

@@ -4,7 +4,7 @@ import { eventOf, type Properties, type Source } from "./events.ts";
 import { ConfigurationError } from "./errors.ts";
 import { extract, type ExtractOptions } from "./extracting.ts";
 import { Http, inBrowser, type CallOptions, type Target } from "./http.ts";
-import { AccessKeys, Collections, Dashboards, Datasets, Projects, SavedQueries } from "./managing.ts";
+import { AccessKeys, Collections, Dashboards, Datasets, Identities, Projects, SavedQueries, type ActorId } from "./managing.ts";
 import type { Outbox } from "./outbox.ts";
 import {
   answerOf,
@@ -70,6 +70,7 @@ export class Acumen {
   readonly dashboards: Dashboards;
   readonly accessKeys: AccessKeys;
   readonly collections: Collections;
+  readonly identities: Identities;
   readonly projects: Projects;
   readonly #http: Http;
   readonly #options: AcumenOptions;
@@ -86,6 +87,7 @@ export class Acumen {
     this.dashboards = new Dashboards(this.#http);
     this.accessKeys = new AccessKeys(this.#http);
     this.collections = new Collections(this.#http);
+    this.identities = new Identities(this.#http);
     this.projects = new Projects(this.#http);
   }
 
@@ -105,6 +107,14 @@ export class Acumen {
   track(collection: string, properties: Properties = {}, time: number = Date.now()): void {
     if (inBrowser()) this.tracker.track(collection, properties, time);
     else this.#queue.add(collection, () => eventOf([...this.#sources, properties], time));
+  }
+
+  /**
+   * Say that an anonymous id belongs to a user: questions about actors count one from then on. Queued and
+   * sent as what `track` records.
+   */
+  identify(anonymousId: ActorId, userId: ActorId, properties: Properties = {}): void {
+    this.track("acumen.identities", { ...properties, anonymous_id: anonymousId, user_id: userId });
   }
 
   /** Add properties to every later event that `track` records; a function is called for each. */

@@ -286,6 +286,74 @@ export interface Profile {
 }
 
 /** Collections: what is in them, how long it stays, and what is taken away or changed. */
+export type ActorId = string | number;
+
+/** An actor with several ids: the one that stands for it, and all of them. */
+export interface Actor {
+  id: ActorId;
+  ids: ActorId[];
+}
+
+export interface KnownActor extends Actor {
+  /** What was said of its ids; a conflict: two of them are of different actors all the same. */
+  links: {
+    user_id: unknown;
+    anonymous_id?: unknown;
+    alias?: unknown;
+    events: number;
+    first_at: string;
+    conflict: boolean;
+  }[];
+}
+
+/** Texts are quoted, so that none is read as a number. */
+const written = (id: ActorId): string => JSON.stringify(id);
+
+export class Identities {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+  list(
+    page: { after?: number; limit?: number } = {},
+    options: CallOptions = {},
+  ): Promise<{ actors: Actor[]; count: number; next: number | null }> {
+    return call(this.#http, "GET", this.#http.path("identities"), "read", options, { query: { ...page } });
+  }
+  /** An actor by any of its ids. */
+  get(id: ActorId, options: CallOptions = {}): Promise<KnownActor> {
+    return call(this.#http, "GET", this.#http.path("identities", written(id)), "read", options);
+  }
+  /** Delete all events that say that these two ids are one. */
+  revoke(
+    pair: { user_id: ActorId } & ({ anonymous_id: ActorId } | { alias: ActorId }),
+    options: CallOptions = {},
+  ): Promise<void> {
+    const query = Object.fromEntries(Object.entries(pair).map(([name, id]) => [name, written(id)]));
+    return call(this.#http, "DELETE", this.#http.path("identities"), "master", options, { query });
+  }
+  /** All events with an id of the actor in one of these properties; by default in the project's. */
+  export(
+    id: ActorId,
+    properties: readonly string[] = [],
+    options: CallOptions = {},
+  ): Promise<Actor & { events: Record<string, any[]> }> {
+    const path = this.#http.path("identities", written(id), "events");
+    const query = properties.length ? { actor_property: properties } : {};
+    return call(this.#http, "GET", path, "read", options, { query });
+  }
+  /** Delete these events, and what was said of the actor's ids. */
+  erase(
+    id: ActorId,
+    properties: readonly string[] = [],
+    options: CallOptions = {},
+  ): Promise<Actor & { deleted_events: Record<string, number> }> {
+    const path = this.#http.path("identities", written(id), "events");
+    const query = properties.length ? { actor_property: properties } : {};
+    return call(this.#http, "DELETE", path, "master", options, { query });
+  }
+}
+
 export class Collections {
   readonly #http: Http;
   constructor(http: Http) {

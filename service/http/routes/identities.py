@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from query.answers.identities.people import actors_page, ids_of, one_actor, with_events
 from query.answers.pipeline import Work
-from query.language.fields import decode_json, missing, text, wrong
+from query.language.fields import decode_json, missing, structured, text, wrong
+from query.language.preferences import ACTOR_LENGTH_MAX
 from query.plan.actors import ALIAS, ANONYMOUS, IDENTITIES, USER
 from service.api_paths import PROJECTS
 from service.auth.principal import Permission
@@ -51,10 +52,11 @@ _ID_LANES = (LaneKind.STRING, LaneKind.NUMBER, LaneKind.JSON)
 _PROPERTY = in_query(
     "actor_property",
     STRING,
-    "A property with ids of actors; repeated for several. By default the project's preference.",
+    "A property with ids of actors; repeated, or a list, for several. By default the project's preference.",
 )
 _ANN = {"actor_id": "a1"}
 _LINK = {"anonymous_id": "a1", "user_id": "ann"}
+_REVOKED = {"anonymous_id": "a2", "user_id": "ann"}
 
 area = RouteArea(
     "identities",
@@ -62,7 +64,7 @@ area = RouteArea(
     [
         ("POST", _PATH.replace("identities", "events/logins"), {"user": {"id": "ann"}}),
         ("POST", _PATH.replace("identities", "events/views"), {"user": {"id": "a1"}}),
-        ("POST", f"{_PATH}", [_LINK, {"anonymous_id": "a2", "user_id": "ann"}]),
+        ("POST", f"{_PATH}", [_LINK, _REVOKED, {"anonymous_id": "b1", "user_id": "bea"}]),
     ],
 )
 
@@ -120,7 +122,7 @@ async def export_actor(call: OfProject) -> Response:
     errors=(504,),
     narrows=True,
     examples=(
-        Example({"actor_id": "a2"}, {"actor_property": "user.id"}),
+        Example({"actor_id": "b1"}, {"actor_property": "user.id"}),
         Example(_ANN, {"actor_proprety": "user.id"}, status=400),
     ),
 )
@@ -172,8 +174,8 @@ async def show_actor(call: OfProject) -> Response:
     errors=(504,),
     narrows=True,
     examples=(
-        Example(query={"anonymous_id": "a2", "user_id": "ann"}, status=404, summary="It was never said"),
-        Example(query=_LINK, status=204),
+        Example(query={"anonymous_id": "a9", "user_id": "ann"}, status=404, summary="It was never said"),
+        Example(query=_REVOKED, status=204),
         Example(query={"user_id": "ann"}, status=400),
     ),
 )
@@ -261,7 +263,11 @@ async def _asked_for(call: ProjectCall, work: Work) -> QueryResponse:
 def _properties(call: ProjectCall) -> list[str]:
     """The properties with ids of actors. Raises InvalidQuery."""
     pairs = pairs_of(call.request.scope)
-    named = list(dict.fromkeys(value for name, value in pairs if name == "actor_property" and value))
+    sent = [
+        structured("actor_property", value) for name, value in pairs if name == "actor_property" and value
+    ]
+    listed = [one for value in sent for one in (value if isinstance(value, list) else [value])]
+    named = list(dict.fromkeys(text("actor_property", one, ACTOR_LENGTH_MAX) for one in listed))
     preferred = call.parts.query_service.preferences_of(call.caller.project).actor
     if not named and preferred is None:
         raise missing("actor_property")

@@ -56,6 +56,16 @@ await of("retention", collections.retention("visits"));
 await of("unsetRetention", collections.setRetention("visits", null));
 await of("noRetention", collections.retention("visits"));
 
+const { identities } = client;
+client.identify("a-1", "zoe", { site: 1 });
+client.track("views", { who: "a-1" });
+await client.flush();
+await of("actor", identities.get("a-1"));
+await of("actors", identities.list({ limit: 5 }));
+await of("actorEvents", identities.export("zoe", ["who"]));
+await of("actorSplit", identities.revoke({ anonymous_id: "a-1", user_id: "zoe" }));
+await of("actorErased", identities.erase("a-1", ["who"]));
+
 const filters = [{ property_name: "user.id", operator: "eq", property_value: "ann" }];
 await of(
   "update",

@@ -273,6 +273,17 @@ def test_managing_collections(managed: Report) -> None:
     assert managed["deleteNothing"]["error"]["name"] == "ConfigurationError"
 
 
+def test_managing_identities(managed: Report) -> None:
+    actor = managed["actor"]["answer"]
+    assert (actor["id"], sorted(actor["ids"])) == ("zoe", ["a-1", "zoe"])
+    assert [one["conflict"] for one in actor["links"]] == [False]
+    assert managed["actors"]["answer"]["count"] == 1
+    events = managed["actorEvents"]["answer"]["events"]
+    assert {name: len(listed) for name, listed in events.items()} == {"views": 1, "acumen.identities": 1}
+    assert managed["actorSplit"] == {"answer": None}
+    assert managed["actorErased"]["answer"]["deleted_events"] == {"views": 1}
+
+
 def test_managing_projects(managed: Report) -> None:
     made = managed["projectMake"]["answer"]
     assert [one["id"] for one in managed["projectList"]["answer"]] == [made["id"]]

@@ -328,3 +328,23 @@ def test_awaited_it_is_the_same(served: Served, project: ServedProject) -> None:
             assert (await client.project.describe()).id == project.id
 
     asyncio.run(manage())
+
+
+def test_ids_are_linked_told_split_exported_and_erased(client: Acumen) -> None:
+    client.record_many("views", [{"who": "a1"}, {"who": "ann"}, {"who": 42}])
+    client.identify("a1", "ann", site=1)
+    client.alias(42, "ann")
+    assert client.count_unique("views", "who", identity="merged").value == 1
+    assert client.count_unique("views", "who", identity="as_sent").value == 3
+    for one in ("a1", 42, "ann"):
+        assert client.identities.get(one).id == "ann"
+    assert [(one.id, set(one.ids)) for one in client.identities.all()] == [("ann", {"ann", "a1", 42})]
+    assert [one["conflict"] for one in client.identities.get(42).links] == [False, False]
+    client.identities.revoke("ann", alias=42)
+    assert client.count_unique("views", "who", identity="merged").value == 2
+    exported = client.identities.export("a1", "who", "other")
+    assert {name: len(listed) for name, listed in exported.items()} == {"views": 2, "acumen.identities": 1}
+    assert client.identities.erase("a1", "who") == {"views": 2, "acumen.identities": 1}
+    assert client.count("views").value == 1
+    with pytest.raises(NotFoundError):
+        client.identities.get("a1")

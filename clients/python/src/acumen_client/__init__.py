@@ -34,6 +34,7 @@ from acumen_client.errors import (
 )
 from acumen_client.extracting import AsyncEventStream, EventStream, ExtractionFailedError, ExtractionJob
 from acumen_client.frames import FrameError
+from acumen_client.identifying import Actor
 from acumen_client.logging_handler import AcumenHandler
 from acumen_client.managed import AccessKey, Collection, Dataset, Project, SavedQuery
 from acumen_client.middleware import ASGIMiddleware, WSGIMiddleware
@@ -77,6 +78,7 @@ __all__ = [
     "NO_RETRIES",
     "ASGIMiddleware",
     "AccessKey",
+    "Actor",
     "Acumen",
     "AcumenError",
     "AcumenHandler",

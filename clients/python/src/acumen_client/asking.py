@@ -59,6 +59,8 @@ class Asked(TypedDict, total=False):
 class Arranged(Asked, total=False):
     """Parameters of questions whose answers may be divided."""
 
+    identity: Literal["merged", "as_sent"] | None
+    """Of ``count_unique``, ``select_unique`` and several analyses: whether ids that are linked are one."""
     interval: str | None
     group_by: GroupLike | Iterable[GroupLike] | None
     order_by: OrderLike | Iterable[OrderLike] | None
@@ -89,6 +91,8 @@ class Computed(Arranged, total=False):
 class Followed(Asked, total=False):
     """Parameters of funnels: whether their steps follow each other in time."""
 
+    identity: Literal["merged", "as_sent"] | None
+    """Whether ids that are linked are one actor."""
     actor_property: str | P | None
     """Of steps that have none of their own; if absent, the project's preference."""
     order: Literal["any", "ordered", "strict"] | None
@@ -131,6 +135,8 @@ class Retained(Asked, total=False):
     """Parameters of retention."""
 
     returning_event: str | Step | Mapping[str, Any] | None
+    identity: Literal["merged", "as_sent"] | None
+    """Whether ids that are linked are one actor."""
     actor_property: str | P | None
     """If absent, the project's preference."""
     interval: str | None
@@ -149,6 +155,8 @@ class Retained(Asked, total=False):
 class InLifecycle(Asked, total=False):
     """Parameters of lifecycle."""
 
+    identity: Literal["merged", "as_sent"] | None
+    """Whether ids that are linked are one actor."""
     actor_property: str | P | None
     """If absent, the project's preference."""
     interval: str | None
@@ -162,6 +170,8 @@ class InLifecycle(Asked, total=False):
 class InStickiness(Asked, total=False):
     """Parameters of stickiness."""
 
+    identity: Literal["merged", "as_sent"] | None
+    """Whether ids that are linked are one actor."""
     actor_property: str | P | None
     """If absent, the project's preference."""
     interval: str | None
@@ -173,6 +183,8 @@ class InStickiness(Asked, total=False):
 class Taken(Asked, total=False):
     """Parameters of questions about paths; ``from`` is written ``from_``."""
 
+    identity: Literal["merged", "as_sent"] | None
+    """Whether ids that are linked are one actor."""
     actor_property: str | P | None
     """If absent, the project's preference."""
     by: str | P | None

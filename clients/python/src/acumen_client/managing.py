@@ -24,6 +24,7 @@ from acumen_client._calls import (
 )
 from acumen_client._transport import Answer, AsyncTransport, Target, Transport
 from acumen_client.extracting import ExtractionJob, remove_job, show_job, start_job
+from acumen_client.identifying import AsyncIdentities, Identities
 from acumen_client.managed import (
     AccessKey,
     Collection,
@@ -816,6 +817,10 @@ class Managing:
         return Collections(self.transport)
 
     @cached_property
+    def identities(self) -> Identities:
+        return Identities(self.transport)
+
+    @cached_property
     def extractions(self) -> Extractions:
         return Extractions(self.transport)
 
@@ -852,6 +857,10 @@ class AsyncManaging:
     @cached_property
     def collections(self) -> AsyncCollections:
         return AsyncCollections(self.transport)
+
+    @cached_property
+    def identities(self) -> AsyncIdentities:
+        return AsyncIdentities(self.transport)
 
     @cached_property
     def extractions(self) -> AsyncExtractions:

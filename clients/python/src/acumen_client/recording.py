@@ -11,6 +11,7 @@ from acumen_client._transport import Answer, AsyncTransport, Transport
 from acumen_client.batching import Batch, Batcher, BatchLimits, Exchange, duplicates
 from acumen_client.errors import AcumenError, ApiError, EventError, UnreadableAnswerError
 from acumen_client.events import Event, checked_collection, prepare
+from acumen_client.identifying import COLLECTION, Id, alias, link
 from acumen_client.outcome import Outcome, Recorded, RefusedEvent
 from acumen_client.sender import AsyncSender, Sender, SenderOptions
 
@@ -76,6 +77,15 @@ class Recording:
         carries ``outcome``, how far it came: so many events from the first on have been answered.
         """
         return self._record(_flat(events), _Work(token, limits), raise_refused)
+
+    def identify(self, anonymous_id: Id, user_id: Id, **properties: Any) -> Recorded:
+        """Say that an anonymous id belongs to a user: questions about actors count one from now on, over
+        past events too. ``properties``: what else the event has, as those that keys filter by."""
+        return self.record(COLLECTION, link(anonymous_id, user_id, **properties))
+
+    def alias(self, other: Id, user_id: Id, **properties: Any) -> Recorded:
+        """Say that two users are one, for whom ``user_id`` stands."""
+        return self.record(COLLECTION, alias(other, user_id, **properties))
 
     def sender(self, **options: Any) -> Sender:
         """A sender that records in the background; the options are those of ``SenderOptions``."""
@@ -144,6 +154,14 @@ class AsyncRecording:
     ) -> Outcome:
         """As ``Acumen.record_all``."""
         return await self._record(_flat_later(events), _Work(token, limits), raise_refused)
+
+    async def identify(self, anonymous_id: Id, user_id: Id, **properties: Any) -> Recorded:
+        """As ``Acumen.identify``."""
+        return await self.record(COLLECTION, link(anonymous_id, user_id, **properties))
+
+    async def alias(self, other: Id, user_id: Id, **properties: Any) -> Recorded:
+        """As ``Acumen.alias``."""
+        return await self.record(COLLECTION, alias(other, user_id, **properties))
 
     def sender(self, **options: Any) -> AsyncSender:
         """A sender that records in the background; the options are those of ``SenderOptions``."""
