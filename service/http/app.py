@@ -25,7 +25,6 @@ from service.http.routes import (
     embedding,
     erasure,
     extractions,
-    identities,
     keys,
     live_tail,
     organisations,
@@ -40,6 +39,7 @@ from service.http.routes import (
 from service.http.routes.accounts import joining, openid, organisation_people, own
 from service.http.routes.administration import (
     erasures,
+    identities,
     key_previews,
     own_keys,
     project_facts,

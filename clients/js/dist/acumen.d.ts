@@ -3,7 +3,7 @@ import { type Tracker, type TrackerOptions } from "./browser.js";
 import { type Properties, type Source } from "./events.js";
 import { type ExtractOptions } from "./extracting.js";
 import { type CallOptions, type Target } from "./http.js";
-import { AccessKeys, Collections, Dashboards, Datasets, Projects, SavedQueries } from "./managing.js";
+import { AccessKeys, Collections, Dashboards, Datasets, Identities, Projects, SavedQueries, type ActorId } from "./managing.js";
 import { type Answer, type Arranged, type EventList, type Extraction, type Followed, type FunnelAnswer, type InLifecycle, type InSessions, type FunnelCounts, type InStickiness, type LifecycleResult, type Multi, type MultiResult, type Paths, type Percentile, type SeriesAnswer, type Several, type SessionsResult, type SqlAnswer, type SqlOptions, type Retained, type RetentionAnswer, type Step, type StickinessResult, type StoredEvent, type Taken, type Targeted, type Timezone } from "./questions.js";
 import { type Outcome, type SenderOptions } from "./recording.js";
 import { Tail, type TailOptions } from "./tail.js";
@@ -22,12 +22,18 @@ export declare class Acumen {
     readonly dashboards: Dashboards;
     readonly accessKeys: AccessKeys;
     readonly collections: Collections;
+    readonly identities: Identities;
     readonly projects: Projects;
     constructor(options: AcumenOptions);
     /** A client as ACUMEN_URL, ACUMEN_PROJECT, ACUMEN_WRITE_KEY, ACUMEN_READ_KEY … say. */
     static fromEnvironment(options?: Partial<AcumenOptions>): Acumen;
     /** Record an event in the background: it is queued and sent with others. Never throws. */
     track(collection: string, properties?: Properties, time?: number): void;
+    /**
+     * Say that an anonymous id belongs to a user: questions about actors count one from then on. Queued and
+     * sent as what `track` records.
+     */
+    identify(anonymousId: ActorId, userId: ActorId, properties?: Properties): void;
     /** Add properties to every later event that `track` records; a function is called for each. */
     set(properties: Source): void;
     /** Send what `track` has queued, unless the server asked to wait; true once nothing is left. */

@@ -143,6 +143,53 @@ export interface Profile {
     next: string | null;
 }
 /** Collections: what is in them, how long it stays, and what is taken away or changed. */
+export type ActorId = string | number;
+/** An actor with several ids: the one that stands for it, and all of them. */
+export interface Actor {
+    id: ActorId;
+    ids: ActorId[];
+}
+export interface KnownActor extends Actor {
+    /** What was said of its ids; a conflict: two of them are of different actors all the same. */
+    links: {
+        user_id: unknown;
+        anonymous_id?: unknown;
+        alias?: unknown;
+        events: number;
+        first_at: string;
+        conflict: boolean;
+    }[];
+}
+export declare class Identities {
+    #private;
+    constructor(http: Http);
+    list(page?: {
+        after?: number;
+        limit?: number;
+    }, options?: CallOptions): Promise<{
+        actors: Actor[];
+        count: number;
+        next: number | null;
+    }>;
+    /** An actor by any of its ids. */
+    get(id: ActorId, options?: CallOptions): Promise<KnownActor>;
+    /** Delete all events that say that these two ids are one. */
+    revoke(pair: {
+        user_id: ActorId;
+    } & ({
+        anonymous_id: ActorId;
+    } | {
+        alias: ActorId;
+    }), options?: CallOptions): Promise<void>;
+    /** All events with an id of the actor in one of these properties; by default in the project's. */
+    export(id: ActorId, properties?: readonly string[], options?: CallOptions): Promise<Actor & {
+        events: Record<string, any[]>;
+    }>;
+    /** Delete these events, and what was said of the actor's ids. */
+    erase(id: ActorId, properties?: readonly string[], options?: CallOptions): Promise<Actor & {
+        deleted_events: Record<string, number>;
+    }>;
+}
 export declare class Collections {
     #private;
     constructor(http: Http);

@@ -60,6 +60,8 @@ export interface Common {
 }
 /** Parameters of analyses with one value, or one for each group and interval. */
 export interface Arranged extends Common {
+    /** Of `count_unique`, `select_unique` and several analyses: whether ids that are linked are one. */
+    identity?: Identity;
     interval?: string;
     group_by?: Group | readonly Group[];
     order_by?: Order | readonly Order[];
@@ -100,12 +102,16 @@ export interface Extraction extends Common {
     latest?: number;
     property_names?: string | readonly string[];
 }
+/** Whether ids that are linked are one actor, or each is one. */
+export type Identity = "merged" | "as_sent";
 /** Parameters of funnels: whether their steps follow each other in time. */
 /** Services by whose defaults funnels, retention and sessions can count. */
 export type Preset = "keen" | "mixpanel" | "amplitude" | "posthog" | "ga4" | "plausible";
 export interface Followed extends Common {
     /** Of steps that have none of their own; if absent, the project's preference. */
     actor_property?: string;
+    /** Whether ids that are linked are one actor. */
+    identity?: Identity;
     order?: "any" | "ordered" | "strict";
     /** With an order: the longest time from the first step to the last one, as `7_days`. */
     window?: string;
@@ -205,6 +211,8 @@ export type SessionsResult<P> = Spread<P extends {
 export interface Taken extends Common {
     /** If absent, the project's preference. */
     actor_property?: string;
+    /** Whether ids that are linked are one actor. */
+    identity?: Identity;
     /** The property whose values are the nodes. */
     by?: string;
     /** Where paths begin: the name of a node, or an event. */
@@ -278,6 +286,8 @@ export interface Retained extends Common {
     returning_event?: ActorEvent;
     /** If absent, the project's preference. */
     actor_property?: string;
+    /** Whether ids that are linked are one actor. */
+    identity?: Identity;
     timeframe: Timeframe;
     interval: string;
     cohort?: "first_time" | "recurring";
@@ -294,6 +304,8 @@ export interface Retained extends Common {
 export interface InLifecycle extends Common {
     /** If absent, the project's preference. */
     actor_property?: string;
+    /** Whether ids that are linked are one actor. */
+    identity?: Identity;
     timeframe: Timeframe;
     interval: string;
     first_in?: "timeframe" | "history";
@@ -316,6 +328,8 @@ export type LifecycleResult<P> = Part<P extends {
 export interface InStickiness extends Common {
     /** If absent, the project's preference. */
     actor_property?: string;
+    /** Whether ids that are linked are one actor. */
+    identity?: Identity;
     timeframe: Timeframe;
     interval?: string;
     histogram?: boolean;

@@ -20,7 +20,7 @@ from service.api_paths import PROJECTS
 from service.auth.principal import Permission
 from service.errors import Forbidden, NotFound
 from service.http.authorization import MASTER, needs, needs_both
-from service.http.models.identities import ActorEvents, ActorPage, ErasedActor, OneActor
+from service.http.models.erasure import ActorEvents, ActorPage, ErasedActor, OneActor
 from service.http.models.shared import Json
 from service.http.openapi.operation import STRING, Example, gone, in_query, ok
 from service.http.request import (
