@@ -11,7 +11,10 @@ from pathlib import Path
 
 from service.errors import NotFound
 
-SERVED = ("acumen-charts.js", "acumen-text.js", "draw.js", "tracker.js", "auto.js", "index.js", "embed.js")
+SERVED = (
+    *("acumen-charts.js", "acumen-actors.js", "acumen-text.js", "draw.js"),
+    *("tracker.js", "auto.js", "index.js", "embed.js"),
+)
 """The names that are served below ``/clients/``."""
 SHELL = "index.html"
 """The shell of the pages; the other files of its folder are served below ``/pages/``."""

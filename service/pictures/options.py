@@ -16,7 +16,7 @@ T = TypeVar("T")
 PARAMETERS = ("width", "height", "scale", "theme", "title", "type", "locale")
 """Beside ``timezone``, which a picture shares with the question."""
 THEMES = ("light", "dark")
-TYPES = ("metric", "line", "area", "bar", "stacked", "table", "funnel", "heatmap", "pie", "gauge")
+TYPES = ("metric", "line", "area", "bar", "stacked", "table", "funnel", "heatmap", "pie", "gauge", "sankey")
 SIZE_MIN = 40
 SIZE_MAX = 2_000
 SCALE_MAX = 4.0

@@ -18,7 +18,6 @@ from query.errors import QueryLimitExceeded
 from service.client_files import client_file, client_file_digest
 from service.errors import InvalidParameter, ServiceUnavailable, TimedOut
 from service.pictures.options import PictureOptions
-from service.pictures.retention_chart import drawable
 from service.queries.byte_bounded_cache import ByteBoundedCache
 from service.threads import in_thread
 
@@ -148,7 +147,7 @@ class Painter:
         job = json.dumps(
             {"describe": options.describing(), "draw": options.drawing(), "scale": scale}
         ).encode()
-        kind, content = self._drawn(job, drawable(answer))
+        kind, content = self._drawn(job, answer)
         if kind != _PICTURE:
             raise InvalidParameter(content.decode())
         return content

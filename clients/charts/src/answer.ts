@@ -49,6 +49,8 @@ export interface Message {
 }
 
 export interface Read {
+  /** All of the answer. */
+  outer: Json;
   answer: Cube | Funnel | Lists | Events | Message;
   query: Json;
   metadata: Json;
@@ -267,6 +269,7 @@ export function read(answer: unknown, asked: Json | null | undefined): Read {
   const query = { ...(asked ?? {}), ...own };
   const run = isObject(outer.run_information) ? outer.run_information : {};
   return {
+    outer,
     answer: shapeOf(outer, query),
     query,
     metadata: dataset ? { display_name: dataset.display_name, ...metadata } : metadata,

@@ -102,10 +102,11 @@ function scaleFor(
     for (const { value } of description.annotations)
       if (value !== undefined && members.includes(0)) yield value;
   }
+  const own = description.series[members[0]]?.format;
   return scaleOf(
     pen,
     values(),
-    description.y!,
+    own ? { ...description.y!, format: own, integers: false } : description.y!,
     fromZero(description, members),
     Math.max(2, Math.floor(height / 46)),
   );
@@ -573,14 +574,19 @@ function captions(pen: Pen, layout: Layout): string {
   if (panels.length > 1) {
     return panels
       .map(({ members, plot }) => {
-        const one = description.series[members[0]];
-        const dot = tag("circle", {
-          cx: plot.x + 4,
-          cy: plot.y - 10,
-          r: 4,
-          fill: seriesColor(pen, one, members[0]),
-        });
-        return dot + pen.text(plot.x + 14, plot.y - 6, one.name, { bold: true, max: plot.width - 14 });
+        let x = plot.x;
+        return members
+          .map((member) => {
+            const one = description.series[member];
+            const max = plot.x + plot.width - x - 14;
+            if (one.role === "previous" || max < 30) return "";
+            const fill = seriesColor(pen, one, member);
+            const dot = tag("circle", { cx: x + 4, cy: plot.y - 10, r: 4, fill });
+            const name = pen.text(x + 14, plot.y - 6, one.name, { bold: true, max });
+            x += pen.measure(one.name, SIZE, true) + 32;
+            return dot + name;
+          })
+          .join("");
       })
       .join("");
   }

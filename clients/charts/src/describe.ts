@@ -1,6 +1,8 @@
 // From an answer to a chart description: which type, which axes, which series, and how much of them.
 import { nice } from "d3-array";
 import { isObject, read, type Cube, type Read, type Row } from "./answer.ts";
+import { writerOf } from "./format.ts";
+import { provided, type Job, type Tools } from "./kinds.ts";
 import { settingsOf, type Settings } from "./settings.ts";
 import { eventCells, listCells } from "./table.ts";
 import {
@@ -26,12 +28,6 @@ const CATEGORIES_MAX: Partial<Record<ChartType, number>> = {
 };
 const ROWS_OF_HEAT_MAX = 40;
 const PANELS_MAX = 4;
-
-interface Job {
-  read: Read;
-  settings: Settings;
-  timezone: string | null;
-}
 
 function zoneText(job: Read, settings: Settings): string | null {
   const zone = settings.timezone ?? job.query.timezone;
@@ -421,6 +417,8 @@ function refusal(type: ChartType, cube: Cube): string | null {
       return cube.rows.some((row) => row.values.some((value) => (value ?? 0) < 0))
         ? "it cannot show negative numbers"
         : null;
+    case "sankey":
+      return "it shows paths, and this answer has none";
     case "heatmap":
       if (!one) return "it shows one analysis, and this answer has several";
       return cube.intervals || cube.groups.length > 1 ? null : "it needs an interval or two groups";
@@ -755,11 +753,21 @@ function described(job: Job): Description {
   }
 }
 
+const TOOLS: Tools = {
+  base,
+  only,
+  described,
+  read,
+  nameOf,
+  iso: ({ timezone }, instant) => writerOf({ timezone }).iso(Date.parse(instant)),
+};
+
 /** What a chart of the answer shows. ChartError for an error, and for a type that cannot show the answer. */
 export function describe(answer: unknown, options: DescribeOptions = {}): Description {
   const made = read(answer, options.query);
   const settings = settingsOf(options, made.metadata);
-  const description = described({ read: made, settings, timezone: zoneText(made, settings) });
+  const job: Job = { read: made, settings, timezone: zoneText(made, settings) };
+  const description = provided.charts?.describe(job, TOOLS) ?? described(job);
   const notes = [...(description.partial ? [settings.words.incomplete] : []), ...settings.notes];
   return { ...description, note: notes.length ? notes.join(" ") : null };
 }

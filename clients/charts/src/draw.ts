@@ -5,10 +5,11 @@ import { writerOf, type Writer } from "./format.ts";
 import { funnel } from "./funnel.ts";
 import { grid } from "./grid.ts";
 import { heatmap } from "./heatmap.ts";
+import { provided } from "./kinds.ts";
 import { metric } from "./metric.ts";
 import { frame, penOf, type Box, type Pen } from "./pen.ts";
 import { gauge, pie } from "./round.ts";
-import { tag } from "./svg.ts";
+import { round, tag } from "./svg.ts";
 import { cellText } from "./table.ts";
 import type { Column, Description, DrawOptions, Drawing } from "./types.ts";
 
@@ -40,6 +41,8 @@ function marks(pen: Pen, description: Description, box: Box): Marks {
       return funnel(pen, description, box);
     case "heatmap":
       return heatmap(pen, description, box);
+    case "sankey":
+      return provided.charts!.sankey(pen, description, box, { tag, round });
     case "table":
       return grid(pen, description, box);
     default:
@@ -69,8 +72,8 @@ function summary(pen: Pen, description: Description, title: string | null): stri
   const parts = [pen.words.chart.replace("{type}", type) + (title ? `: ${title}` : "")];
   if (description.empty) parts.push(pen.words.noData);
   else if (metrics) {
-    for (const { name, value } of metrics.slice(0, 10))
-      parts.push([name, value === null ? "–" : pen.writer.full(value, y?.format)].filter(Boolean).join(": "));
+    for (const { name, value, format } of metrics.slice(0, 10))
+      parts.push([name, value === null ? "–" : pen.writer.full(value, format ?? y?.format)].filter(Boolean).join(": "));
   } else if (one) parts.push(one.value === null ? "–" : pen.writer.full(one.value, y?.format));
   else if (steps) {
     for (const { name, value } of steps.slice(0, 20))
@@ -153,8 +156,9 @@ export function formatter(description: Description, options: DrawOptions = {}): 
     timezone: options.timezone ?? description.timezone,
     resolve: options.resolve,
   });
-  const { x, y, series } = description;
-  const format = (index?: number) => (index === undefined ? undefined : series[index]?.format) ?? y?.format;
+  const { x, y, series, metrics } = description;
+  const format = (index?: number) =>
+    (index === undefined ? undefined : (metrics ?? series)[index]?.format) ?? y?.format;
   return {
     value: (value, index) => (value === null ? "–" : writer.full(value, format(index))),
     short: (value, index) => (value === null ? "–" : writer.short(value, format(index))),

@@ -40,6 +40,7 @@ export interface Writer {
 }
 
 function scaled(value: number, format: NumberFormat): number {
+  if (format.unsigned) value = Math.abs(value);
   return format.style === "percent" && format.of === 100 ? value / 100 : value;
 }
 

@@ -69,7 +69,11 @@ export function funnel(pen: Pen, description: Description, box: Box): Marks {
 function drop(pen: Pen, box: Box, from: FunnelStep, to: FunnelStep, y: number): string {
   if (!from.value || to.value === null) return "";
   const change = to.value / from.value - 1;
-  const text = (change > 0 ? "+" : "") + pen.writer.percent(change);
+  const time =
+    typeof to.time === "number"
+      ? ` · ${pen.words.median.replace("{time}", pen.writer.short(to.time, { style: "duration" }))}`
+      : "";
+  const text = (change > 0 ? "+" : "") + pen.writer.percent(change) + time;
   const arrow = tag("path", {
     d: `M${box.x + 2} ${round(y + 6)}v8m-3.5 -3.5l3.5 3.5l3.5 -3.5`,
     fill: "none",

@@ -153,7 +153,7 @@ function fieldOf(pen: Pen, description: Description, whole: Box): Field {
   const { columns, rows, cells } = grid;
   const present = cells.flatMap((cell) => (cell.value === null ? [] : [cell.value]));
   const box = { ...whole, y: whole.y + 18, height: whole.height - 18 };
-  const left = Math.min(box.width * 0.34, widest(pen, rows) + 10);
+  const left = Math.min(box.width * 0.38, widest(pen, rows) + 10);
   const height = Math.max(8, box.height - (columns.kind === "time" ? TIME_AXIS_HEIGHT : 26));
   const shown = Math.min(rows.length, Math.max(1, Math.floor(height / 8)));
   const step = (box.width - left) / Math.max(1, (columns.starts ?? columns.names ?? []).length);
@@ -192,7 +192,10 @@ function drawCell(pen: Pen, field: Field, cell: Cell): string {
   const [x, y] = [plot.x + cell.column * step + gap / 2, plot.y + cell.row * row + gap / 2];
   const [width, height] = [Math.max(0.5, step - gap), Math.max(0.5, row - gap)];
   const fill = value === null ? "none" : pen.color(name);
-  const shape = { x, y, width, height, rx: gap >= 2 ? 2 : null, fill, "fill-opacity": strength };
+  // as lines are: dashed until it is over
+  const open = value !== null && description.series[cell.series].open?.[cell.index];
+  const edge = open ? { stroke: pen.color(name), "stroke-dasharray": "3 2", "stroke-width": 1 } : {};
+  const shape = { x, y, width, height, rx: gap >= 2 ? 2 : null, fill, "fill-opacity": strength, ...edge };
   const rect = tag("rect", { class: "acumen-cell", ...shape, ...mark });
   if (!field.labelled || value === null) return rect;
   const style = { anchor: "middle", size: 11, fill: pen.over(name, strength) } as const;

@@ -67,7 +67,7 @@ function delta(
     });
   }
   const change = value - previous;
-  const format = description.y?.format;
+  const format = metric.format ?? description.y?.format;
   const sign = change > 0 ? "+" : change < 0 ? "−" : "±";
   const size =
     Math.abs(previous) > 0 && format?.style !== "percent"
@@ -107,7 +107,7 @@ function sized(
   box: Box,
   named: boolean,
 ): { text: string; size: number; line: number; block: number } {
-  const format = description.y?.format;
+  const format = metric.format ?? description.y?.format;
   const written = metric.value === null ? "–" : pen.writer.full(metric.value, format);
   const line = metric.sparkline && box.height >= 110 ? Math.min(150, box.height * 0.42) : 0;
   const around = (named && metric.name ? 18 : 0) + (metric.previous !== undefined || metric.start ? 24 : 0);
@@ -134,7 +134,7 @@ function tile(
   const color = pen.color(`series-${(index % 8) + 1}`);
   const changed = metric.previous !== undefined || metric.start ? 24 : 0;
   const name = named && metric.name ? 18 : 0;
-  const format = description.y?.format;
+  const format = metric.format ?? description.y?.format;
   const written = metric.value === null ? "–" : pen.writer.full(metric.value, format);
   const { text, size: own, line, block } = sized(pen, description, metric, box, named);
   const size = Math.min(own, most);

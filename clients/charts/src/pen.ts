@@ -82,7 +82,9 @@ export function penOf(description: Description, options: DrawOptions): Pen {
 export function seriesColor(pen: Pen, series: Series, index: number): string {
   if (series.color) return series.color;
   if (series.role === "other") return pen.color("series-other");
-  if (series.role === "previous") return pen.color("series-other");
+  const { like } = series;
+  if (series.role === "previous" && like === undefined) return pen.color("series-other");
+  if (like !== undefined) index = like;
   return pen.color(`series-${(index % SERIES_COLORS) + 1}`);
 }
 

@@ -57,14 +57,23 @@ export function listCells(lists: Lists, query: Json, names: Record<string, strin
 
 function funnelCells(description: Description, words: Words): Cells {
   const first = description.steps?.[0]?.value ?? null;
+  const timed = (description.steps ?? []).some((step) => typeof step.time === "number");
   const share = (value: number | null) => (first && value !== null ? value / first : null);
   return {
     columns: [
       { name: words.step, kind: "text" },
       { name: description.y?.name || words.value, kind: "number", format: description.y?.format },
       { name: words.ofFirst, kind: "number", format: { style: "percent" } },
+      ...(timed
+        ? [{ name: words.median.replace("{time}", "").trim(), kind: "number" as const, format: { style: "duration" as const } }]
+        : []),
     ],
-    rows: (description.steps ?? []).map((step) => [step.name, step.value, share(step.value)]),
+    rows: (description.steps ?? []).map((step) => [
+      step.name,
+      step.value,
+      share(step.value),
+      ...(timed ? [step.time ?? null] : []),
+    ]),
   };
 }
 

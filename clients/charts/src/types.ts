@@ -11,6 +11,7 @@ export const CHART_TYPES = [
   "heatmap",
   "pie",
   "gauge",
+  "sankey",
 ] as const;
 export type ChartType = (typeof CHART_TYPES)[number];
 
@@ -25,6 +26,8 @@ export interface NumberFormat {
   decimals?: number;
   prefix?: string;
   suffix?: string;
+  /** Without the sign of what is drawn below zero for the eye alone. */
+  unsigned?: boolean;
 }
 
 /** Where the marks stand: on instants (`starts`, `ends`), or on values of groups, shown as `names`. */
@@ -63,6 +66,10 @@ export interface Series {
   role?: "other" | "previous";
   /** Series whose sizes do not compare are drawn in panels of their own, one above the other. */
   panel?: number;
+  /** Which series it has the colour of. */
+  like?: number;
+  /** Which of its values are not over yet. */
+  open?: boolean[];
 }
 
 /** A line across the chart: at an instant or category (`at`), or at a value. */
@@ -93,6 +100,8 @@ export interface FunnelStep {
   optional?: boolean;
   inverted?: boolean;
   key?: Scalar[] | null;
+  /** Seconds from the step before, of the one in the middle. */
+  time?: number | null;
 }
 
 export interface Column {
@@ -108,6 +117,30 @@ export interface Cells {
   rows: unknown[][];
   /** Of each row the values of its groups, and of `select_unique` the value. */
   keys?: Scalar[][];
+  /** The mark that each cell stands for, its series and index: where rows and columns are not those of the chart. */
+  marks?: ([number, number] | null)[][];
+  /** How the numbers of each row are written, where rows differ. */
+  formats?: (NumberFormat | undefined)[];
+}
+
+/** What a mark says of itself, in place of what its axes say. */
+export interface Told {
+  name?: string;
+  value?: number | null;
+  extra?: string;
+  /** The interval that it is of, and another one that belongs to it: the period of a cohort, or the one before. */
+  timeframe?: { start: string; end: string };
+  within?: { start: string; end: string };
+  /** The whole time that was asked about. */
+  whole?: { start: string; end: string };
+}
+
+/** Ways from node to node; `column` is a step, `rank` which of its nodes, or which edge, counted on behind the nodes. */
+export interface Flow {
+  nodes: { name: string; column: number; rank: number; paths: number; stopped: number; other: boolean }[];
+  edges: { source: number; target: number; paths: number; rank: number }[];
+  /** Whether the steps lead to an end, not from a beginning. */
+  back: boolean;
 }
 
 export interface Description {
@@ -121,6 +154,9 @@ export interface Description {
   /** Heat maps of two groups, or of groups over time: the rows from top to bottom are the series. */
   metrics?: Metric[];
   steps?: FunnelStep[];
+  flow?: Flow;
+  /** By `series,index`. */
+  told?: Record<string, Told>;
   gauge?: { value: number | null; min: number; max: number; target?: number; start?: string };
   table?: Cells;
   annotations: Annotation[];
@@ -197,6 +233,24 @@ export interface Words {
   columns: string;
   unknownType: string;
   chart: string;
+  all: string;
+  cohort: string;
+  size: string;
+  actors: string;
+  period: string;
+  ofThem: string;
+  dashed: string;
+  lastOf: string;
+  paths: string;
+  from: string;
+  to: string;
+  ended: string;
+  began: string;
+  goOn: string;
+  stepAt: string;
+  leastLeft: string;
+  number: string;
+  median: string;
 }
 
 export const WORDS: Words = {
@@ -224,6 +278,24 @@ export const WORDS: Words = {
   columns: "{n} more columns",
   unknownType: "A chart of type “{type}” cannot show this; it is shown as {shown}.",
   chart: "{type} chart",
+  all: "All",
+  cohort: "Cohort",
+  size: "Size",
+  actors: "actors",
+  period: "Period {n}",
+  ofThem: "{n} of {all}",
+  dashed: "Dashed: not over yet.",
+  lastOf: "The last {shown} of {n}; the rest is not shown.",
+  paths: "Paths",
+  from: "From",
+  to: "To",
+  ended: "{n} end here",
+  began: "{n} begin here",
+  goOn: "{n} go on",
+  stepAt: "step {n}",
+  leastLeft: "{n} ways of few paths are left out, {paths} paths together.",
+  number: "Number",
+  median: "median {time}",
 };
 
 export class ChartError extends Error {

@@ -1,5 +1,6 @@
 /** From a number of an answer to the events that it counts: a question about the same, as an extraction. */
 import type { Filter, Question, Timeframe } from "acumen-client";
+import { ofActors } from "./behind_actors.ts";
 
 /** What a chart tells of a mark or a cell that was chosen. */
 export interface Place {
@@ -12,20 +13,34 @@ export interface Place {
   timeframe: { start: string; end: string } | null;
   /** The values of `group_by`, of `select_unique` the value too; null where it stands for several groups. */
   groups: readonly unknown[] | null;
+  /** Of a cohort the period, of a life cycle the period before. */
+  within?: { start: string; end: string } | null;
+  /** The whole time that was asked about. */
+  whole?: { start: string; end: string } | null;
 }
 
 export type Behind =
   /** An extraction without `latest`. */
   | { kind: "events"; question: Question; groups: GroupValue[] }
   /** A funnel that names the actors of one step, and the events of that step. */
-  | { kind: "actors"; question: Question; step: number; actor: string; events: Question; not: Lost | null }
+  | { kind: "actors"; question: Question; step: number; actor: string; events: Question; not: Lost | null; words?: ActorWords }
   /** Why it cannot be. */
   | { kind: "none"; why: string };
 
-/** A funnel that names the actors who reached the step before and not this one. */
+/** A funnel that names the actors who reached the step before and not this one: as those of its last step, or as dropped. */
 export interface Lost {
   question: Question;
   actor: string;
+  dropped?: boolean;
+}
+
+/** What the lists of actors are called, where they are not those of a funnel's step. */
+export interface ActorWords {
+  about: string;
+  reached: string;
+  lost: string;
+  events: string;
+  nobody: string;
 }
 
 export interface GroupValue {
@@ -43,7 +58,12 @@ const ALL_NUMBERS = { ranges: [{}], property_value: ".." };
 export function behind(question: Question, place: Place): Behind {
   const { analysis_type: analysis, interval } = question;
   if (analysis === "extraction") return { kind: "none", why: "These are the events." };
-  if (analysis === "funnel") return ofStep(question, place.index);
+  if (analysis === "funnel") {
+    if (question.group_by || question.interval) return { kind: "none", why: "This is one group or one interval of a funnel. Ask for it alone, by a filter or a timeframe, to see who is behind it." };
+    return ofStep(question, place.index);
+  }
+  const actors = ofActors(question, place);
+  if (actors) return actors;
   if (!place.groups) {
     return { kind: "none", why: "This stands for several groups together. Choose one of them, in the table if the chart does not show it." };
   }
@@ -75,7 +95,7 @@ function ofSeries({ series, top, formulas: _, ...question }: Json, place: Place,
   return behind({ ...question, ...own, group_by: own.group_by ?? question.group_by, filters } as Question, { ...place, groups });
 }
 
-function extraction(question: Json, timeframe: Timeframe | undefined, filters: unknown): Question {
+export function extraction(question: Json, timeframe: Timeframe | undefined, filters: unknown): Question {
   const { event_collection, timezone, week_start } = question;
   const frame = timeframe ?? question.timeframe;
   const given = { timeframe: frame, timezone, week_start };
@@ -88,7 +108,7 @@ function groupValue(entry: string | Json, value: unknown): GroupValue {
   return { property: entry.property_name, value, plain: !entry.buckets && !entry.ranges };
 }
 
-function inGroup(entry: string | Json, property_value: unknown): Filter {
+export function inGroup(entry: string | Json, property_value: unknown): Filter {
   const { property_name, buckets, ranges } = typeof entry === "string" ? ({ property_name: entry } as Json) : entry;
   const parts = { ...(buckets && { buckets }), ...(ranges && { ranges }) };
   return { property_name, operator: "in_group", property_value, ...parts } as unknown as Filter;
@@ -103,7 +123,7 @@ function ofTarget(question: Json, label: unknown): Filter[] {
   return [{ property_name, ...operator } as unknown as Filter];
 }
 
-function ofStep(question: Json, index: number): Behind {
+export function ofStep(question: Json, index: number): Extract<Behind, { kind: "actors" | "none" }> {
   const steps = question.steps as Json[];
   const step = steps[index];
   if (!step) return { kind: "none", why: "The question has no such step." };
@@ -113,8 +133,8 @@ function ofStep(question: Json, index: number): Behind {
     return value === undefined || value === null || (Array.isArray(value) && !value.length) ? question[name] : value;
   };
   const whole = { ...step, timeframe: own("timeframe"), timezone: own("timezone") };
-  const actor = [step.actor_property].flat()[0] as string;
-  const { max_age: _, ...asked } = question;
+  const actor = whose(question, step);
+  const { max_age: _, times: __, explain_actor: ___, ...asked } = question;
   return {
     kind: "actors",
     step: index,
@@ -125,11 +145,18 @@ function ofStep(question: Json, index: number): Behind {
   };
 }
 
+/** The property that says who; empty where the project's settings say it. */
+const whose = (question: Json, step: Json): string => String([step.actor_property ?? question.actor_property ?? ""].flat()[0]);
+
 /** Null at the first step, which nobody comes to from another. */
 function lostAt(asked: Json, steps: Json[], index: number): Lost | null {
   if (index === 0) return null;
+  if (asked.order && asked.order !== "any") {
+    const told = steps.map((one, at) => ({ ...one, with_actors: false, with_dropped: at === index }));
+    return { actor: whose(asked, steps[index - 1]!), dropped: true, question: { ...asked, steps: told } as unknown as Question };
+  }
   const before = steps.slice(0, index).map((one) => ({ ...one, with_actors: false }));
   const step = { ...steps[index], inverted: !steps[index]!.inverted, optional: false, with_actors: true };
-  const actor = [steps[index - 1]!.actor_property].flat()[0] as string;
+  const actor = whose(asked, steps[index - 1]!);
   return { actor, question: { ...asked, steps: [...before, step] } as unknown as Question };
 }

@@ -9,11 +9,6 @@ export interface Condition {
   property_value: unknown;
 }
 
-export interface Step {
-  event_collection: string;
-  actor_property: string;
-}
-
 export interface Draft {
   analysis_type: string;
   event_collection: string;
@@ -29,7 +24,6 @@ export interface Draft {
   /** Empty: all time. */
   timeframe: Timeframe;
   timezone: string;
-  steps: Step[];
 }
 
 export const ANALYSES = [
@@ -43,15 +37,21 @@ export const ANALYSES = [
   ["maximum", "Maximum"],
   ["standard_deviation", "Standard deviation"],
   ["select_unique", "List of different values"],
-  ["funnel", "Funnel"],
   ["extraction", "Newest events"],
+  ["series", "Series"],
+  ["funnel", "Funnel"],
+  ["retention", "Retention"],
+  ["lifecycle", "Life cycle"],
+  ["stickiness", "Stickiness"],
+  ["sessions", "Sessions"],
+  ["paths", "Paths"],
 ] as const;
 
 export const NUMERIC = new Set(["sum", "average", "median", "percentile", "minimum", "maximum", "standard_deviation"]);
 const NEWEST = 100;
 
-export const takesTarget = (analysis: string) => !["count", "funnel", "extraction"].includes(analysis);
-export const takesGroups = (analysis: string) => !["funnel", "extraction"].includes(analysis);
+export const takesTarget = (analysis: string) => !["count", "extraction"].includes(analysis);
+export const takesGroups = (analysis: string) => analysis !== "extraction";
 
 export function newDraft(timezone: string, collection = ""): Draft {
   return {
@@ -66,19 +66,14 @@ export function newDraft(timezone: string, collection = ""): Draft {
     interval: "daily",
     timeframe: "this_14_days",
     timezone,
-    steps: [emptyStep(collection), emptyStep()],
   };
 }
-
-export const emptyStep = (event_collection = ""): Step => ({ event_collection, actor_property: "" });
 
 /** By field, what is still to be said before it can be asked. */
 export function missing(draft: Draft): Record<string, string> {
   const lacks: Record<string, string> = {};
   const { analysis_type: analysis } = draft;
-  if (analysis === "funnel") {
-    if (draft.steps.some((step) => !step.event_collection || !step.actor_property)) lacks.steps = "unfinished";
-  } else if (!draft.event_collection) lacks.event_collection = "unfinished";
+  if (!draft.event_collection) lacks.event_collection = "unfinished";
   if (takesTarget(analysis) && !draft.target_property) lacks.target_property = "unfinished";
   const { timeframe } = draft;
   if (typeof timeframe !== "string" && !(timeframe.start && timeframe.end)) lacks.timeframe = "unfinished";
@@ -91,14 +86,11 @@ export const isWhole = (one: Condition) =>
 /** Without what the analysis does not take, and without filters that are not whole yet. */
 export function questionOf(draft: Draft): Question {
   const { analysis_type, timeframe, interval, group_by, limit, limits_parts } = draft;
-  const question: Question = { analysis_type };
-  if (analysis_type === "funnel") {
-    question.steps = draft.steps.map((step) => ({ ...step, ...(timeframe && { timeframe }), timezone: draft.timezone }));
-  } else question.event_collection = draft.event_collection;
+  const question: Question = { analysis_type, event_collection: draft.event_collection };
   if (takesTarget(analysis_type)) question.target_property = draft.target_property;
   if (analysis_type === "percentile") question.percentile = Number(draft.percentile);
-  if (timeframe && analysis_type !== "funnel") question.timeframe = timeframe;
-  if (analysis_type !== "funnel") question.timezone = draft.timezone;
+  if (timeframe) question.timeframe = timeframe;
+  question.timezone = draft.timezone;
   if (takesGroups(analysis_type)) {
     if (interval && timeframe) question.interval = interval;
     if (group_by.length) question.group_by = group_by;
@@ -127,8 +119,7 @@ export const asksTheSame = (a: Question, b: Question) => sameQuestion(essence(a)
 /** The fields that say this question; null where some of it has no field. */
 export function draftOf(question: Question): Draft | null {
   const said = essence(question);
-  const steps: Record<string, any>[] = said.steps ?? [];
-  const zone: unknown = steps.length ? (steps[0]!.timezone ?? "UTC") : said.timezone;
+  const zone: unknown = said.timezone;
   const draft: Draft = {
     ...newDraft(typeof zone === "string" ? zone : "UTC"),
     analysis_type: String(said.analysis_type),
@@ -140,11 +131,8 @@ export function draftOf(question: Question): Draft | null {
     limit: String(said.limit ?? ""),
     limits_parts: said.limit !== undefined && said.interval !== undefined,
     interval: String(said.interval ?? ""),
-    timeframe: (said.timeframe ?? steps[0]?.timeframe ?? "") as Timeframe,
+    timeframe: (said.timeframe ?? "") as Timeframe,
   };
-  if (steps.length) {
-    draft.steps = steps.map(({ event_collection, actor_property }) => ({ event_collection, actor_property }));
-  }
   const known = ANALYSES.some(([name]) => name === draft.analysis_type);
   if (!known || !isPlain(draft)) return null;
   // Whatever got lost on the way has no field.
@@ -189,7 +177,10 @@ export function saidOf(question: Question): string {
   const label = ANALYSES.find(([name]) => name === question.analysis_type)?.[1] ?? `${question.analysis_type}`.replaceAll("_", " ");
   const parts: string[] = [String(label)];
   if (question.target_property) parts.push(`of ${question.target_property}`);
-  if (question.event_collection) parts.push(`in ${question.event_collection}`);
+  const of = [question.event_collection, ...eventsOf(question)].filter(Boolean);
+  if (of.length) parts.push(`in ${of.join(", ")}`);
+  const start = (question.starting_event as Partial<Question> | undefined)?.event_collection;
+  if (start) parts.push(`of ${start}`);
   if (question.series) parts.push(`of ${Object.keys(question.series).join(", ")}`);
   if (Array.isArray(question.steps)) parts.push(`of ${question.steps.length} ${question.steps.length === 1 ? "step" : "steps"}`);
   const groups = question.group_by ? [question.group_by].flat() : [];
@@ -202,6 +193,8 @@ export function saidOf(question: Question): string {
   if (filters) parts.push(`· ${filters} ${filters === 1 ? "filter" : "filters"}`);
   return parts.join(" ");
 }
+
+const eventsOf = ({ events }: Question) => (Array.isArray(events) ? (events as Partial<Question>[]).map((one) => one.event_collection) : []);
 
 /** The sentence without when and under which conditions: a title. */
 export const saidBriefly = (question: Question): string => saidOf(question).split(" ·")[0]!;

@@ -140,8 +140,8 @@ async def docs_file(call: OfAnyone) -> Response:
     ),
 )
 async def clients_file(call: OfAnyone) -> Response:
-    """`acumen-charts.js`, `acumen-text.js`, `draw.js`, `tracker.js`, `auto.js`, `index.js` or `embed.js`, for
-    any site."""
+    """`acumen-charts.js`, `acumen-actors.js`, `acumen-text.js`, `draw.js`, `tracker.js`, `auto.js`,
+    `index.js` or `embed.js`, for any site."""
     request = call.request
     script = await call.parts.in_thread(client_script, segment_of(request.scope, 2))
     return built_answer(request, script, _SCRIPT, _OF_SCRIPTS)

@@ -26,7 +26,7 @@ INTERVALS = {
     "weekly": timedelta(days=7), "monthly": timedelta(days=30), "every_3_hours": timedelta(hours=3),
     "yearly": timedelta(days=365), "every_10_days": timedelta(days=10),
 }  # fmt: skip
-TYPES = ["metric", "line", "area", "bar", "stacked", "table", "funnel", "heatmap", "pie", "gauge"]
+TYPES = ["metric", "line", "area", "bar", "stacked", "table", "funnel", "heatmap", "pie", "gauge", "sankey"]
 NAMES = [
     "country",
     "geo.country",
@@ -139,13 +139,117 @@ def _values(rng: Random, kind: str, measures: list[str]) -> Callable[[], Json]:
     return lambda: {name: source() for name, source in sources.items()}
 
 
+PLAIN = ("count", "sum", "average", "multi_analysis", "select_unique", "funnel", "extraction")
+
+
+def _sized(rng: Random, periods: int) -> Json:
+    size = rng.choice([0, rng.randint(1, 10**6)])
+    retained = [rng.choice([None, rng.randint(0, size)]) for _ in range(rng.randint(0, periods))]
+    rates = [None if one is None or not size else one / size for one in retained]
+    return {
+        "size": size,
+        "retained": retained,
+        "rates": rates,
+        "unfinished": [rng.random() < 0.2 for _ in rates],
+    }
+
+
+def _retention(rng: Random) -> tuple[Json, Json]:
+    interval, frames = timeframes(rng, 60)
+    rows = [{"timeframe": frame, **_sized(rng, 60 - at)} for at, frame in enumerate(frames[:60])]
+    query: Json = {"analysis_type": "retention", "interval": interval, "timezone": rng.choice(ZONES)}
+    if rng.random() < 0.5:
+        one = _sized(rng, 60)
+        return {"result": rows, "summary": {**one, "sizes": [one["size"] for _ in one["rates"]]}}, query
+    groups = [_scalar(rng) for _ in range(_count(rng, 30))]
+    rows = [{"geo.country": group, **row} for group in groups for row in rows[:3]]
+    return {"result": rows, "summary": [{"geo.country": group, **_sized(rng, 12)} for group in groups]}, query
+
+
+def _paths(rng: Random) -> tuple[Json, Json]:
+    back, wide = rng.random() < 0.5, rng.choice([1, 3, 12, 60])
+    nodes: list[Json] = []
+    for step in range(_count(rng, 12)):
+        for _ in range(rng.randint(1, wide)):
+            node = {
+                "id": len(nodes),
+                "step": -step if back else step,
+                "name": _scalar(rng),
+                "paths": rng.randint(1, 10**5),
+            }
+            node["began" if back else "ended"] = rng.randint(0, node["paths"])
+            nodes.append({**node, **({"names": 3, "name": "other"} if rng.random() < 0.2 else {})})
+    pairs = [(a, b) for a in nodes for b in nodes if a["step"] + 1 == b["step"]]
+    edges = [
+        {"source": a["id"], "target": b["id"], "step": a["step"], "paths": rng.randint(1, a["paths"])}
+        for a, b in rng.sample(pairs, min(len(pairs), 1000))
+    ]
+    left = {"edges": rng.choice([0, 7]), "paths": 9}
+    return {"result": {"paths": 9, "nodes": nodes, "edges": edges, "left_out": left}}, {
+        "analysis_type": "paths"
+    }
+
+
+def _measured(rng: Random, analysis: str, measures: list[str]) -> tuple[Json, Json]:
+    """One row of measures, or one for each group, interval, or both."""
+    sources = {name: _numbers(rng) for name in measures}
+    query: Json = {"analysis_type": analysis}
+    keys = _keys(rng, measures) if rng.random() < 0.5 else []
+    if keys:
+        query["group_by"] = list(keys[0])
+
+    def part() -> Any:
+        values = [{**key, **{name: source() for name, source in sources.items()}} for key in keys or [{}]]
+        return values if keys else values[0]
+
+    if analysis == "sessions" and rng.random() < 0.5:
+        return {"result": part()}, query
+    query["interval"], frames = timeframes(rng, 40)
+    return {"result": [{"value": part(), "timeframe": frame} for frame in frames]}, query
+
+
+def _series(rng: Random) -> tuple[Json, Json]:
+    made, query = _measured(rng, "series", rng.sample(NAMES, rng.randint(1, 4)))
+    compared = [{**row, "compare": {"timeframe": None, "value": row["value"]}} for row in made["result"]]
+    return {"result": compared, "compare": {"unmatched": []}}, query
+
+
+def _timed_funnel(rng: Random) -> tuple[Json, Json]:
+    steps = [{"event_collection": _text(rng)} for _ in range(rng.randint(1, 9))]
+    counts = [rng.randint(0, 10**6) for _ in steps]
+    times = [None, *({"median": rng.choice([None, 0, rng.random() * 1e7])} for _ in steps[1:])]
+    query = {"analysis_type": "funnel"}
+    if rng.random() < 0.5:
+        return {"result": counts, "steps": steps, "times": {"steps": times}}, query
+    rows: list[Json] = [{"geo.country": _scalar(rng), "result": counts} for _ in range(_count(rng, 9))]
+    if rng.random() < 0.5:
+        frames = timeframes(rng, 9)[1]
+        rows = [{"timeframe": frame, "value": rng.choice([counts, rows])} for frame in frames]
+    return {"result": rows, "steps": steps}, query
+
+
+DAYS = ["dau", "wau", "mau", "dau_wau", "dau_mau", "wau_mau"]
+OF_SESSIONS = ["sessions", "actors", "events", "events_per_session", "bounce_rate", "duration_average"]
+ACTORS: dict[str, Callable[[Random], tuple[Json, Json]]] = {
+    "retention": _retention,
+    "paths": _paths,
+    "lifecycle": lambda rng: _measured(rng, "lifecycle", ["new", "returning", "resurrected", "dormant"]),
+    "stickiness": lambda rng: _measured(rng, "stickiness", DAYS),
+    "sessions": lambda rng: _measured(rng, "sessions", OF_SESSIONS),
+    "series": _series,
+    "timed funnel": _timed_funnel,
+}
+
+
 def answer(rng: Random) -> Json:
     """An answer as a result endpoint gives it, with or without its question."""
-    kind = rng.choice(["count", "sum", "average", "multi_analysis", "select_unique", "funnel", "extraction"])
+    kind = rng.choice([*PLAIN, *ACTORS])
     if kind == "funnel":
         return _dressed(rng, _funnel(rng), {"analysis_type": "funnel"})
     if kind == "extraction":
         return _dressed(rng, _events(rng), {"analysis_type": "extraction"})
+    if kind in ACTORS:
+        return _dressed(rng, *ACTORS[kind](rng))
     measures = rng.sample(NAMES, rng.randint(1, 6)) if kind == "multi_analysis" else ["result"]
     values = _values(rng, kind, measures)
     plain: Callable[[], Any] = values if kind == "multi_analysis" else lambda: values()["result"]

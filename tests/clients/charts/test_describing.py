@@ -206,8 +206,17 @@ def test_series_are_drawn_as_a_multi_analysis_is(core: Core, grouped: bool) -> N
         "compare": {"timeframe": {}, "unmatched": []},
         "query": {**several, "analysis_type": "series"},
     }
-    assert core.describe(series) == core.describe(plain)
+    drawn = core.describe(series)
+    dashed = [one for one in drawn["series"] if one.get("role") == "previous"]
+    drawn["series"] = [one for one in drawn["series"] if one.get("role") != "previous"]
+    assert drawn == core.describe(plain)
+    assert [(one["like"], one["key"]) for one in dashed] == [
+        (at, one["key"]) for at, one in enumerate(drawn["series"])
+    ]
+    first = "a · users" if grouped else "users"
+    assert (dashed[0]["name"], dashed[0]["values"]) == (f"{first}, previous period", [None, None])
     alone, beside = {"result": values[0]}, {"result": values[0], "compare": compared}
-    assert core.describe({**beside, "query": series["query"]}) == core.describe(
-        {**alone, "query": plain["query"]}
-    )
+    drawn = core.describe({**beside, "query": series["query"]})
+    for metric, before in zip(drawn.get("metrics", []), (None, 9), strict=not grouped):
+        assert (metric.pop("previous"), metric.pop("previousName")) == (before, "previous period")
+    assert drawn == core.describe({**alone, "query": plain["query"]})

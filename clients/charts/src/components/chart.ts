@@ -2,6 +2,7 @@
 import { isObject } from "../answer.ts";
 import { csvOf, describe, formatter, tableOf } from "../draw.ts";
 import type { Cells, DescribeOptions, Description, DrawOptions } from "../types.ts";
+import { needsMore, provided } from "../kinds.ts";
 import { ask, AskError } from "./asking.ts";
 import { check, localeOf, Pacer, parsed, positive, reflect, upgrade, worded } from "./attributes.ts";
 import { anyControl, ControlBar, controlsOf, learn, permitted, type Controls } from "./controls.ts";
@@ -319,6 +320,10 @@ export class AcumenChart extends HTMLElement {
         [this.#answer, this.#previous] = found;
         this.#answeredTo = this.#source().key;
       } else [this.#answer, this.#previous] = [this.#given, null];
+      if (!provided.charts && needsMore(this.#answer, this.#ownQuery())) {
+        provided.charts = (await import("../actors.ts")).charts;
+        if (signal.aborted) return;
+      }
       this.#stale = "";
       this.#take();
       if (byViewer && this.#state === "ready") this.#say(this.#texts.loaded);
@@ -439,13 +444,15 @@ export class AcumenChart extends HTMLElement {
 
   /** A cell of the table is chosen as its mark is; the name of a row is all of it. */
   #choose(made: Description, { columns, rows }: Cells, row: number, column: number): void {
-    const series = made.table ? column : column - 1;
     const value = rows[row][column];
+    const mark = made.table?.marks?.[row]?.[column];
+    if (made.table?.marks && !mark) return;
+    const [series, index] = mark ?? [made.table ? column : column - 1, row];
     const told = {
       name: formatter(made, this.#drawOptions()).cell(rows[row][0], columns[0]),
       value: typeof value === "number" ? value : null,
     };
-    this.#select(selectionOf(made, { series, index: row }, told));
+    this.#select(selectionOf(made, { series, index }, told));
   }
 
   #say(text: string): void {

@@ -26,6 +26,10 @@ export interface Selection {
   timeframe: { start: string; end: string } | null;
   /** The values of the groups, in the order asked for, and the label in a multi_analysis; null where there are others too, as in "Other". */
   groups: Scalar[] | null;
+  /** Of a cohort the period that was chosen, of a life cycle the period before. */
+  within?: { start: string; end: string };
+  /** Of both the whole time that was asked about. */
+  whole?: { start: string; end: string };
   /** What was asked. */
   query?: unknown;
 }
@@ -118,7 +122,9 @@ export class Plot {
   }
 
   #told({ series, index }: Mark): { name: string; value: number | null; extra: string } {
-    const { series: all, metrics, steps, gauge, type, title } = this.#shown;
+    const { series: all, metrics, steps, gauge, type, title, told, y } = this.#shown;
+    const own = told?.[`${series},${index}`];
+    if (own?.name) return { name: own.name, value: own.value ?? null, extra: own.extra ?? "" };
     if (metrics)
       return { name: metrics[index]?.name || title || "", value: metrics[index]?.value ?? null, extra: "" };
     if (gauge) return { name: title ?? "", value: gauge.value, extra: "" };
@@ -131,17 +137,23 @@ export class Plot {
         extra: first && value !== null ? this.#format.percent(value / first) : "",
       };
     }
-    const value = all[series]?.values[index] ?? null;
+    const drawn = all[series]?.values[index] ?? null;
+    const value = drawn !== null && y?.format.unsigned ? Math.abs(drawn) : drawn;
     const parts = type === "pie" && value !== null ? all[0].values : [];
     const extra = this.#format.shares(parts.map((one) => Math.max(0, one ?? 0)))[index] ?? "";
     return { name: this.#format.index(index), value, extra };
   }
 
+  #written({ series, index }: Mark, value: number | null): string {
+    return this.#format.value(value, this.#shown.metrics ? index : series);
+  }
+
   #text(mark: Mark): string {
     const { name, value, extra } = this.#told(mark);
-    const series = this.#shown.series.length > 1 ? this.#shown.series[mark.series]?.name : "";
+    const { told } = this.#shown;
+    const series = this.#shown.series.length > 1 && !told?.[`${mark.series},${mark.index}`]?.name ? this.#shown.series[mark.series]?.name : "";
     const head = [name, series].filter(Boolean).join(", ");
-    return `${head}: ${this.#format.value(value, mark.series)}${extra && `, ${extra}`}`;
+    return `${head}: ${this.#written(mark, value)}${extra && `, ${extra}`}`;
   }
 
   // --- pointer
@@ -315,8 +327,9 @@ export class Plot {
       );
     };
     if (!this.#drawing.plot) {
-      const row = type === "heatmap" && series.length > 1 ? series[to.series].name : "";
-      return [head, line(row, this.#format.value(value, to.series) + (extra && ` · ${extra}`), null, false)];
+      const own = this.#shown.told?.[`${to.series},${to.index}`]?.name;
+      const row = type === "heatmap" && series.length > 1 && !own ? series[to.series].name : "";
+      return [head, line(row, this.#written(to, value) + (extra && ` · ${extra}`), null, false)];
     }
     const rows = series.flatMap((one, index) => {
       const own = one.values[to.index];
@@ -348,6 +361,7 @@ export function selectionOf(
     x?.kind === "time" && !metrics
       ? { start: x.starts![index], end: x.ends![index] }
       : (metrics?.[index] ?? {});
+  const said = made.told?.[`${series},${index}`];
   const key = own?.key ?? [];
   const before = table ? table.keys?.[index] : steps ? (steps[index]?.key ?? []) : x?.keys ? x.keys[index] : [];
   return {
@@ -357,7 +371,9 @@ export function selectionOf(
     name,
     category: steps || metrics || gauge ? null : (x?.values?.[index] ?? null),
     value,
-    timeframe: start && end ? { start, end } : null,
+    timeframe: said?.timeframe ?? (start && end ? { start, end } : null),
+    ...(said?.within ? { within: said.within } : {}),
+    ...(said?.whole ? { whole: said.whole } : {}),
     groups: before && !own?.role ? [...before, ...key] : null,
   };
 }

@@ -63,7 +63,9 @@ background:none;cursor:pointer;font-size:12px}
 .main{flex:1 1 auto;min-height:0;position:relative;display:flex;flex-direction:column}
 .plot{flex:1 1 auto;min-height:0;position:relative;touch-action:pan-y;border-radius:6px;outline-offset:-3px}
 .plot svg.acumen-drawing{position:absolute;inset:0;display:block;overflow:visible}
-.plot [data-on]{stroke:var(--_text);stroke-width:2;paint-order:stroke}
+.acumen-heatmap text,.acumen-sankey text{pointer-events:none}
+.plot [data-on]:not(.acumen-ribbon){stroke:var(--_text);stroke-width:2;paint-order:stroke}
+.plot .acumen-ribbon[data-on]{stroke-opacity:.75}
 .plot .acumen-metric[data-on]{stroke:none;text-decoration:underline;text-decoration-thickness:2px}
 .line{position:absolute;background:var(--_axis);pointer-events:none}
 .dot{position:absolute;width:9px;height:9px;margin:-4.5px 0 0 -4.5px;border-radius:50%;

@@ -43,6 +43,7 @@ function body(cells: Cells, formatter: Formatter, options: TableOptions, order: 
   const made = el("tbody", { onkeydown: choose ? walk : null });
   for (const { row, at: place } of ordered(cells, order).slice(0, options.rows)) {
     const line = el("tr");
+    const format = cells.formats?.[place];
     cells.columns.forEach((column, at) => {
       const numeric = column.kind === "number";
       const values = {
@@ -51,7 +52,7 @@ function body(cells: Cells, formatter: Formatter, options: TableOptions, order: 
         tabindex: choose ? (at || made.firstChild ? -1 : 0) : null,
         onclick: choose ? () => choose(place, at) : null,
       };
-      line.append(el(at === 0 && !numeric ? "th" : "td", values, formatter.cell(row[at], column)));
+      line.append(el(at === 0 && !numeric ? "th" : "td", values, formatter.cell(row[at], format ? { ...column, format } : column)));
     });
     made.append(line);
   }

@@ -10,5 +10,6 @@ export const CHART_TYPES = [
   ["heatmap", "Heat map"],
   ["gauge", "Gauge"],
   ["funnel", "Funnel"],
+  ["sankey", "Ways"],
   ["table", "Table"],
 ] as const;

@@ -86,16 +86,18 @@ const EVENTS = { id: "events", label: "All events of this step" };
 const ACTORS_SHOWN = 100;
 const ACTORS_MAX = 20_000;
 
-function Actors({ question, step, actor, events, not }: Extract<Behind, { kind: "actors" }>) {
+function Actors({ question, step, actor, events, not, words }: Extract<Behind, { kind: "actors" }>) {
   const { client } = useHere();
   const [view, setView] = useState("actors");
+  const called = (tab: { id: string; label: string }, label: string | undefined) => ({ ...tab, label: label ?? tab.label });
+  const all = [called(REACHED, words?.reached), ...(not ? [called(LOST, words?.lost)] : []), called(EVENTS, words?.events)];
   return (
     <>
       <p class="small">
-        Who reached step {step + 1} did all before it. They are told from each other by {actor}.
+        {words?.about ?? `Who reached step ${step + 1} did all before it.`} {actor && `They are told from each other by ${actor}.`}
       </p>
-      <Tabs label="Of this step" tabs={not ? [REACHED, LOST, EVENTS] : [REACHED, EVENTS]} chosen={view} choose={setView}>
-        {view === "actors" && <ActorList key="actors" question={question} step={step} actor={actor} client={client} />}
+      <Tabs label="Of this step" tabs={all} chosen={view} choose={setView}>
+        {view === "actors" && <ActorList key="actors" question={question} step={step} actor={actor} client={client} nobody={words?.nobody} />}
         {view === "lost" && not && <ActorList key="lost" {...not} step={step} client={client} lost />}
         {view === "events" && <EventList question={events} />}
       </Tabs>
@@ -110,27 +112,33 @@ interface ActorListProps {
   client: ReturnType<typeof useHere>["client"];
   /** Whether they are those who did not reach the step. */
   lost?: boolean;
+  /** Whether the answer names them as those who dropped out. */
+  dropped?: boolean;
+  nobody?: string | undefined;
 }
 
-function ActorList({ question, step, actor, client, lost = false }: ActorListProps) {
+function ActorList({ question, step, actor: said, client, lost = false, dropped = false, nobody = "Nobody reached this step." }: ActorListProps) {
   const { to } = useHere();
   const [shown, setShown] = useState(ACTORS_SHOWN);
   const [wanted, setWanted] = useState("");
   const found = useLoaded(
     async (signal) => {
       const { analysis_type: analysis, ...asked } = question;
-      const plain = { ...asked, steps: (question.steps as object[]).map((one) => ({ ...one, with_actors: false })) };
+      const plain = { ...asked, steps: (question.steps as object[]).map((one) => ({ ...one, with_actors: false, with_dropped: false })) };
       const counts = (await client.query(analysis, plain, { signal })).result as number[];
-      if (counts[step]! > ACTORS_MAX) return { count: counts[step]!, actors: null };
+      const most = dropped ? counts[step - 1]! - counts[step]! : counts[step]!;
+      if (most > ACTORS_MAX) return { count: most, actors: null, actor: said };
       const { body } = await client.query(analysis, asked, { signal });
-      const actors = (body as { actors?: (unknown[] | null)[] }).actors?.[step] ?? [];
-      return { count: actors.length, actors };
+      const told = body as { actors?: (unknown[] | null)[]; dropped?: (unknown[] | null)[]; steps?: { actor_property?: unknown }[] };
+      const actors = (dropped ? told.dropped : told.actors)?.[step] ?? [];
+      // Where the question does not say it, the project's settings do.
+      return { count: actors.length, actors, actor: said || String([told.steps?.[step]?.actor_property].flat()[0]) };
     },
     [client, JSON.stringify(question), step],
   );
   if (found.error) return <Problem error={found.error} retry={found.reload} />;
   if (!found.value) return <Loading what="actors" lines={6} />;
-  const { count, actors } = found.value;
+  const { count, actors, actor } = found.value;
   if (!actors) {
     return <p class="note">{count.toLocaleString()} actors are too many to list here. Narrow the funnel by filters or a shorter time.</p>;
   }
@@ -150,7 +158,7 @@ function ActorList({ question, step, actor, client, lost = false }: ActorListPro
         </div>
       </div>
       {actors.length === 0 ? (
-        <p>{lost ? "All who reached the step before reached this one too." : "Nobody reached this step."}</p>
+        <p>{lost ? "All who reached the step before reached this one too." : nobody}</p>
       ) : (
         <ul class="list compact">
           {matching.slice(0, shown).map((one) => (

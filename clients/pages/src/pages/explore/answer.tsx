@@ -19,6 +19,7 @@ import { Tabs } from "../../ui/tabs.tsx";
 import { Loading, Problem, textOf } from "../../ui/states.tsx";
 import { BehindPanel, useChosen } from "../events/behind.tsx";
 import { titleOf } from "../saved.tsx";
+import { isOwn } from "./asking/own.ts";
 import { withAsked, type Asked } from "./address.ts";
 import { LABELS, warningsOf } from "./faults.ts";
 import { SaveDialog } from "./save.tsx";
@@ -93,7 +94,7 @@ export function AnswerPanel({ asked, at, answer, faults, waits, inFields, compar
       )}
       <Warnings answer={answer.value ?? null} inFields={inFields} />
       {faults[""] && <Problem error={answer.error} retry={answer.reload} />}
-      {elsewhere && <p class="note">The question cannot be asked like this: see “{LABELS[elsewhere] ?? elsewhere}”.</p>}
+      {elsewhere && <p class="note">The question cannot be asked like this: {question && isOwn(question.analysis_type) ? faults[elsewhere] : `see “${LABELS[elsewhere] ?? elsewhere}”.`}</p>}
       {!answer.value && answer.busy && question && <Loading what="the answer" lines={6} />}
       {whole && answer.value && compared}
       {answer.value && question && !(opened.busy && opened.value === undefined) && (
@@ -195,8 +196,10 @@ function Views({ asked, at, answer, set, look, name }: ViewsProps) {
           </div>
           <Chart key={view} onReady={ready} data={answer.body} query={JSON.stringify(question)} soft={soft} title="" exports="" height="420" />
           <CutParts result={answer.result} question={question!} />
-          {question!.analysis_type !== "extraction" && (
-            <p class="hint">Choose a bar, a point or a cell, by pointer or by arrow keys and Enter, to see the events behind it.</p>
+          {!["extraction", "paths", "sessions"].includes(question!.analysis_type) && (
+            <p class="hint">
+              Choose a bar, a point or a cell, by pointer or by arrow keys and Enter, to see {isOwn(question!.analysis_type) && !question!.series ? "who is" : "the events"} behind it.
+            </p>
           )}
         </>
       )}

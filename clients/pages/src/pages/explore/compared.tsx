@@ -6,6 +6,7 @@ import type { Loaded } from "../../loading.ts";
 import { sameQuestion } from "../../question.ts";
 import { go, here } from "../../router.ts";
 import { textOf } from "../../ui/states.tsx";
+import { collectionOf } from "./asking/own.ts";
 import { SLOTS, withAsked, type Asked } from "./address.ts";
 import { before, endsOf, frameOf, withFrame } from "./frames.ts";
 
@@ -59,8 +60,7 @@ export function Compared({ at, all, answers, slots, choose }: ComparedProps) {
   if (slots.length === SLOTS.length) return null;
   const compare = async () => {
     const { timeframe, timezone } = frameOf(question);
-    const collection = [question, ...Object.values({ ...(question.steps ?? question.series ?? {}) })].map((one) => (one as Question).event_collection).find(Boolean)!;
-    const { start, end } = await endsOf(client, collection, { timeframe, timezone, week_start: question.week_start } as Partial<Question>);
+    const { start, end } = await endsOf(client, collectionOf(question), { timeframe, timezone, week_start: question.week_start } as Partial<Question>);
     const place = here();
     place.query.delete("linked");
     const next = slots.length + 1;

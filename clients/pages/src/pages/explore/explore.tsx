@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
 import { useLoaded, type Loaded } from "../../loading.ts";
-import { draftOf, missing, newDraft, questionOf, sameQuestion, type Draft } from "../../question.ts";
+import { sameQuestion } from "../../question.ts";
 import { go, usePlace } from "../../router.ts";
 import { schemaOf } from "../../schema.ts";
 import { useMedia } from "../../ui/media.ts";
@@ -12,7 +12,9 @@ import { Empty, Loading, Problem } from "../../ui/states.tsx";
 import { viewersZone } from "../../zones.ts";
 import { areLinked, askedIn, SLOTS, withAsked, without, withLink, type Asked } from "./address.ts";
 import { AnswerPanel } from "./answer.tsx";
-import { faultsOf, warningsOf } from "./faults.ts";
+import { anyDraftOf, asked as questionOf, firstDraft, lacking as missing, type AnyDraft as Draft } from "./asking/draft.ts";
+import { isOwn } from "./asking/own.ts";
+import { faultAt, faultsOf, warningsOf } from "./faults.ts";
 import { Compared } from "./compared.tsx";
 import { QuestionForm } from "./form.tsx";
 import { JsonQuestion } from "./json_question.tsx";
@@ -55,7 +57,7 @@ export function ExplorePage() {
         {text ? (
           <JsonQuestion question={asked.question ?? questionOf(draft!)} ask={ask} error={faults[""] ?? Object.values(faults)[0]} />
         ) : (
-          <QuestionForm draft={draft} schema={schema.value} faults={faults} change={change}
+          <QuestionForm draft={draft} schema={schema.value} faults={faults} fault={faultAt(answer.error)} change={change}
             warnings={warningsOf(answer.value?.warnings ?? [])} />
         )}
         {draft ? (
@@ -70,7 +72,7 @@ export function ExplorePage() {
       <div class={slots.length > 1 ? "answers" : ""}>
         {slots.map((one) => (
           <AnswerPanel key={one} at={one} asked={all[one - 1]!} answer={answers[one - 1]!} faults={faultsOf(answers[one - 1]!.error)}
-            waits={one === at && draft ? Object.keys(missing(draft)) : []} inFields={one === at && !text}
+            waits={one === at && draft ? Object.keys(missing(draft)) : []} inFields={one === at && !text && !isOwn(draft.analysis_type)}
             compared={<Compared at={one} all={all} answers={answers} slots={slots} choose={choose} />}>
             <Beside at={one} asked={all[one - 1]!} slots={slots} choose={choose} />
           </AnswerPanel>
@@ -165,7 +167,7 @@ function Beside({ at, asked, slots, choose }: BesideProps) {
 /** The fields, which follow the address, and lead it as soon as they say a whole question. */
 function useDraft(asked: Asked, at: number, collection: string | undefined): [Draft | null, (patch: Partial<Draft>) => void] {
   const zone = viewersZone();
-  const read = () => (asked.question ? draftOf(asked.question) : newDraft(zone, collection));
+  const read = () => (asked.question ? anyDraftOf(asked.question) : firstDraft(zone, collection));
   const [draft, setDraft] = useState<Draft | null>(read);
   const key = JSON.stringify(asked.question);
   useEffect(() => {
@@ -173,7 +175,7 @@ function useDraft(asked: Asked, at: number, collection: string | undefined): [Dr
       // Fields that are not whole yet stay, where the rest says the same.
       setDraft((now) => (now && sameQuestion(questionOf(now), asked.question) ? now : read()));
     } else if (collection) {
-      const first = newDraft(zone, collection);
+      const first = firstDraft(zone, collection);
       setDraft(first);
       go(withAsked({ ...asked, question: questionOf(first) }, at), { replace: true });
     }

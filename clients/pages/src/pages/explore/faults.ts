@@ -1,5 +1,6 @@
 /** To which field an error or a warning of the API belongs. */
 import { ApiError, type QueryWarning } from "acumen-client";
+import { isAt, pathIn } from "./asking/own.ts";
 import { textOf } from "../../ui/states.tsx";
 
 const BY_CODE: Record<string, string> = {
@@ -24,8 +25,16 @@ export const LABELS: Record<string, string> = {
   group_by: "Group by",
   limit: "How many groups",
   filters: "Only events for which",
-  steps: "Who did this, then that",
 };
+
+/** For forms that are the question itself: what is wrong with the field of a path, as `steps[1].max_gap`. */
+export function faultAt(error: unknown): (path: string) => string | undefined {
+  if (!(error instanceof ApiError) || error.status !== 400) return () => undefined;
+  const [named, usual] = [pathIn(error.message), BY_CODE[error.code]];
+  // Of a timeframe, say, it quotes what was said, and not where.
+  const at = usual && !named.split(/[.[]/).includes(usual) ? usual : named;
+  return (path) => (at && isAt(at, path) ? textOf(error) : undefined);
+}
 
 /** By field; under the empty name what belongs to none. */
 export function faultsOf(error: unknown): Record<string, string> {

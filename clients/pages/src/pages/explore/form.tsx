@@ -1,11 +1,16 @@
 /** The fields that say a question. */
-import { ANALYSES, emptyStep, NUMERIC, takesGroups, takesTarget, type Draft, type Step } from "../../question.ts";
+import { lazy } from "../../lazy.tsx";
+import { ANALYSES, NUMERIC, takesGroups, takesTarget } from "../../question.ts";
 import type { CollectionSchema, Property } from "../../schema.ts";
 import { Combobox } from "../../ui/combobox.tsx";
 import { Choice, described, Field } from "../../ui/field.tsx";
+import { asOwn, asPlain, type AnyDraft as Draft } from "./asking/draft.ts";
+import { collectionOf, isOwn, type Json } from "./asking/own.ts";
 import { Filters } from "./filters.tsx";
 import { Groups, optionsOf } from "./properties.tsx";
 import { When } from "./when.tsx";
+
+const OwnForm = lazy(() => import("./asking/index.tsx"), "OwnForm");
 
 const LIMITS = [
   ["", "All groups"],
@@ -20,40 +25,71 @@ interface FormProps {
   schema: CollectionSchema[];
   faults: Record<string, string>;
   warnings: Record<string, string>;
+  /** What is wrong with the field of a path. */
+  fault: (path: string) => string | undefined;
   change: (patch: Partial<Draft>) => void;
 }
 
-export function QuestionForm({ draft, schema, faults, warnings, change }: FormProps) {
-  const funnel = draft.analysis_type === "funnel";
-  // A funnel's filters are about the events of its first step.
-  const event_collection = funnel ? draft.steps[0]!.event_collection : draft.event_collection;
-  const properties = propertiesOf(schema, event_collection);
-  const reset = (name: string) => change({ event_collection: name, ...forgotten(draft, propertiesOf(schema, name)) });
+export function QuestionForm(props: FormProps) {
+  const { draft, schema, change } = props;
+  const choose = (name: string) => change(isOwn(name) ? asOwn(draft, name, schema) : asPlain(draft, name));
   return (
     <div class="fields">
       <Field id="analysis" label="Show">
-        <Choice id="analysis" value={draft.analysis_type} choices={ANALYSES} choose={(name) => change({ analysis_type: name, ...begun(draft, name) })} />
+        <Choice id="analysis" value={draft.analysis_type} choices={ANALYSES} choose={choose} />
       </Field>
-      {funnel ? (
-        <Steps steps={draft.steps} schema={schema} change={(steps) => change({ steps })} error={faults.steps} />
-      ) : (
-        <Field id="event_collection" label="Of events in" error={faults.event_collection} warning={warnings.event_collection}>
-          <Combobox
-            id="event_collection"
-            placeholder="Collection"
-            value={draft.event_collection}
-            options={schema.map(({ name }) => ({ value: name }))}
-            free
-            prefer="first"
-            commit={reset}
-            error={faults.event_collection}
-          />
-        </Field>
-      )}
+      {draft.own ? <OwnFields {...props} own={draft.own} /> : <PlainFields {...props} />}
+    </div>
+  );
+}
+
+/** Whether a question may be divided into parts of time, or has to be. */
+function partsOf(analysis: string, own: Json): "none" | "may" | "must" {
+  if (analysis === "retention" || analysis === "lifecycle") return "must";
+  if (analysis === "paths" || (analysis === "stickiness" && !own.histogram)) return "none";
+  return analysis === "funnel" && [undefined, "any"].includes(own.order) ? "none" : "may";
+}
+
+function OwnFields({ draft, own, schema, fault, change }: FormProps & { own: Json }) {
+  const analysis = draft.analysis_type;
+  const set = (patch: Json) => {
+    const next = Object.entries({ ...own, ...patch }).filter(([, value]) => value !== undefined);
+    change({ own: Object.fromEntries(next) });
+  };
+  const time = { timeframe: own.timeframe ?? "", timezone: String(own.timezone ?? "UTC"), interval: String(own.interval ?? "") };
+  const context = { timeframe: time.timeframe, timezone: time.timezone };
+  const faults = { timeframe: fault("timeframe"), timezone: fault("timezone"), interval: fault("interval") };
+  // Empty is what is not asked: all time, all together.
+  const when = (patch: Partial<Json>) => set(Object.fromEntries(["timeframe", "timezone", "interval"].filter((name) => name in patch).map((name) => [name, patch[name] || undefined])));
+  return (
+    <>
+      <OwnForm key={analysis} analysis={analysis} form={{ own, set, schema, fault }} context={context} />
+      <When draft={{ ...time, event_collection: collectionOf(own), limits_parts: false }} change={when} faults={faults} parts={partsOf(analysis, own)} />
+    </>
+  );
+}
+
+function PlainFields({ draft, schema, faults, warnings, change }: FormProps) {
+  const properties = propertiesOf(schema, draft.event_collection);
+  const reset = (name: string) => change({ event_collection: name, ...forgotten(draft, propertiesOf(schema, name)) });
+  return (
+    <>
+      <Field id="event_collection" label="Of events in" error={faults.event_collection} warning={warnings.event_collection}>
+        <Combobox
+          id="event_collection"
+          placeholder="Collection"
+          value={draft.event_collection}
+          options={schema.map(({ name }) => ({ value: name }))}
+          free
+          prefer="first"
+          commit={reset}
+          error={faults.event_collection}
+        />
+      </Field>
       {takesTarget(draft.analysis_type) && (
         <Target draft={draft} properties={properties} faults={faults} warnings={warnings} change={change} />
       )}
-      <Filters draft={{ ...draft, event_collection }} filters={draft.filters} properties={properties} change={(filters) => change({ filters })}
+      <Filters draft={draft} filters={draft.filters} properties={properties} change={(filters) => change({ filters })}
         error={faults.filters ?? warnings.filters} />
       {takesGroups(draft.analysis_type) && (
         <>
@@ -65,9 +101,8 @@ export function QuestionForm({ draft, schema, faults, warnings, change }: FormPr
           )}
         </>
       )}
-      {funnel && <p class="hint">Funnels are not split by groups yet: use a filter, or compare several questions side by side.</p>}
-      <When draft={draft} change={change} faults={faults} />
-    </div>
+      <When draft={draft} change={change} faults={faults} parts={takesGroups(draft.analysis_type) ? "may" : "none"} />
+    </>
   );
 }
 
@@ -95,12 +130,6 @@ function propertiesOf(schema: CollectionSchema[], name: string): Property[] {
   return schema.find((one) => one.name === name)?.properties ?? [];
 }
 
-/** A funnel begins with the collection that was chosen before, as long as no step says who. */
-function begun({ analysis_type, event_collection, steps }: Draft, next: string): Partial<Draft> {
-  if (next !== "funnel" || analysis_type === "funnel" || steps.some((one) => one.actor_property)) return {};
-  return { steps: [emptyStep(event_collection), ...steps.slice(1)] };
-}
-
 /** What another collection does not have is forgotten with the one that had it. */
 function forgotten(draft: Draft, properties: Property[]): Partial<Draft> {
   const has = (name: string) => properties.some((one) => one.name === name);
@@ -111,7 +140,7 @@ function forgotten(draft: Draft, properties: Property[]): Partial<Draft> {
   };
 }
 
-function Target({ draft, properties, faults, warnings, change }: Omit<FormProps, "schema"> & { properties: Property[] }) {
+function Target({ draft, properties, faults, warnings, change }: Omit<FormProps, "schema" | "fault"> & { properties: Property[] }) {
   const preferred = NUMERIC.has(draft.analysis_type) ? "num" : undefined;
   return (
     <>
@@ -139,52 +168,5 @@ function Target({ draft, properties, faults, warnings, change }: Omit<FormProps,
         </Field>
       )}
     </>
-  );
-}
-
-interface StepsProps {
-  steps: Step[];
-  schema: CollectionSchema[];
-  change: (steps: Step[]) => void;
-  error: string | undefined;
-}
-
-function Steps({ steps, schema, change, error }: StepsProps) {
-  const set = (at: number, patch: Partial<Step>) => {
-    // Mostly it is the same property that says who.
-    const actor = patch.actor_property;
-    change(
-      steps.map((one, index) => {
-        if (index === at) return { ...one, ...patch };
-        return actor && !one.actor_property ? { ...one, actor_property: actor } : one;
-      }),
-    );
-  };
-  const add = () => {
-    const known = steps.filter((one) => one.actor_property).at(-1)?.actor_property ?? "";
-    change([...steps, { ...emptyStep(), actor_property: known }]);
-  };
-  return (
-    <fieldset>
-      <legend>Who did this, then that</legend>
-      {steps.map((step, at) => (
-        <div class="step" role="group" aria-label={`Step ${at + 1}`} key={at}>
-          <label for={`step-${at}`}>Step {at + 1}: collection</label>
-          <Combobox id={`step-${at}`} label={`Step ${at + 1}: collection`} placeholder="Collection" value={step.event_collection}
-            options={schema.map(({ name }) => ({ value: name }))} free prefer="first" commit={(name) => set(at, { event_collection: name })} />
-          <label for={`actor-${at}`}>Step {at + 1}: who</label>
-          <Combobox id={`actor-${at}`} label={`Step ${at + 1}: who`} placeholder="Who: a property" value={step.actor_property}
-            options={optionsOf(propertiesOf(schema, step.event_collection))} free prefer="beginning" commit={(name) => set(at, { actor_property: name })} />
-          <button type="button" class="quiet icon" aria-label={`Remove step ${at + 1}`} disabled={steps.length < 2}
-            onClick={() => change(steps.filter((_, index) => index !== at))}>
-            ×
-          </button>
-        </div>
-      ))}
-      <p class="fault" role={error ? "alert" : undefined}>{error}</p>
-      <button type="button" class="quiet add" onClick={add}>
-        + Step
-      </button>
-    </fieldset>
   );
 }

@@ -19,7 +19,7 @@ export function withFrame(question: Question, timeframe: Timeframe | undefined):
     const { timeframe: __, ...kept } = one;
     return timeframe ? { ...kept, timeframe } : kept;
   };
-  if (steps(question).length) return { ...rest, steps: steps(question).map(set) } as unknown as Question;
+  if (steps(question).length && !question.timeframe) return { ...rest, steps: steps(question).map(set) } as unknown as Question;
   // An interval needs a timeframe with two ends.
   return { ...rest, ...(timeframe && { timeframe }), ...(timeframe && interval ? { interval } : {}) } as Question;
 }

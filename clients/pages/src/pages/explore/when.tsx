@@ -3,7 +3,7 @@ import type { Timeframe } from "acumen-client";
 import { useHere } from "../../context.ts";
 import { daysOfFrame, frameLabel, isOfWeeks, writtenDays } from "../../days.ts";
 import { useLoaded } from "../../loading.ts";
-import { takesGroups, type Draft } from "../../question.ts";
+import type { Draft } from "../../question.ts";
 import { Combobox } from "../../ui/combobox.tsx";
 import { Choice, described, Field } from "../../ui/field.tsx";
 import { dayAfter, midnight, viewersZone, zoneNames } from "../../zones.ts";
@@ -11,7 +11,7 @@ import { endsOf } from "./frames.ts";
 
 const RELATIVE = [
   "today", "yesterday", "this_7_days", "previous_7_days", "this_14_days", "this_30_days", "previous_30_days", "this_90_days",
-  "this_week", "previous_week", "this_month", "previous_month", "this_12_months", "this_year",
+  "this_week", "previous_week", "this_8_weeks", "this_12_weeks", "this_month", "previous_month", "this_12_months", "this_year",
 ];
 const FRAMES = [...RELATIVE.map((one) => [one, frameLabel(one)] as const), ["", "All time"], ["custom", "From … to …"]] as const;
 
@@ -25,13 +25,18 @@ const INTERVALS = [
   ["yearly", "By year"],
 ] as const;
 
+/** When a question is about. */
+export type Time = Pick<Draft, "event_collection" | "timeframe" | "timezone" | "interval" | "limits_parts">;
+
 interface WhenProps {
-  draft: Draft;
-  change: (patch: Partial<Draft>) => void;
-  faults: Record<string, string>;
+  draft: Time;
+  change: (patch: Partial<Time>) => void;
+  faults: Record<string, string | undefined>;
+  /** Whether it may be divided into parts, or has to be. */
+  parts: "none" | "may" | "must";
 }
 
-export function When({ draft, change, faults }: WhenProps) {
+export function When({ draft, change, faults, parts }: WhenProps) {
   const { timeframe, timezone, interval } = draft;
   const custom = typeof timeframe !== "string";
   const frames = withOwn(FRAMES, custom ? "custom" : timeframe);
@@ -48,12 +53,12 @@ export function When({ draft, change, faults }: WhenProps) {
         <Choice id="timeframe" value={custom ? "custom" : timeframe} choices={frames} choose={choose} error={faults.timeframe} />
       </Field>
       {custom && <Days timeframe={timeframe} timezone={timezone} change={(frame) => change({ timeframe: frame })} />}
-      {takesGroups(draft.analysis_type) && (
+      {parts !== "none" && (
         <Field id="interval" label="In parts" error={faults.interval} hint={timeframe ? undefined : "Parts need a timeframe."}>
           <Choice
             id="interval"
-            value={timeframe ? interval : ""}
-            choices={timeframe ? withOwn(INTERVALS, interval) : [INTERVALS[0]]}
+            value={timeframe || parts === "must" ? interval : ""}
+            choices={timeframe || parts === "must" ? withOwn(parts === "must" ? INTERVALS.slice(1) : INTERVALS, interval) : [INTERVALS[0]]}
             choose={(chosen) => change({ interval: chosen, ...(chosen ? {} : { limits_parts: false }) })}
             error={faults.interval}
           />
@@ -80,9 +85,8 @@ export function When({ draft, change, faults }: WhenProps) {
 }
 
 /** Which days the timeframe is; of weeks the server says it. Empty where there is nothing to say. */
-function useDays({ analysis_type, event_collection, steps, timeframe, timezone }: Draft): string {
+function useDays({ event_collection: collection, timeframe, timezone }: Time): string {
   const { client } = useHere();
-  const collection = analysis_type === "funnel" ? steps[0]!.event_collection : event_collection;
   const asks = isOfWeeks(timeframe) && collection !== "";
   const told = useLoaded(
     async (signal) => (asks ? writtenDays(await endsOf(client, collection, { timeframe, timezone }, signal), timezone) : ""),
