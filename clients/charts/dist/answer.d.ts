@@ -44,6 +44,8 @@ export interface Message {
     text: string;
 }
 export interface Read {
+    /** All of the answer. */
+    outer: Json;
     answer: Cube | Funnel | Lists | Events | Message;
     query: Json;
     metadata: Json;

@@ -1,4 +1,4 @@
-export declare const CHART_TYPES: readonly ["metric", "line", "area", "bar", "stacked", "table", "funnel", "heatmap", "pie", "gauge"];
+export declare const CHART_TYPES: readonly ["metric", "line", "area", "bar", "stacked", "table", "funnel", "heatmap", "pie", "gauge", "sankey"];
 export type ChartType = (typeof CHART_TYPES)[number];
 export type Scalar = string | number | boolean | null;
 /** How numbers are written. `percent` is of 1, unless `of` is 100; durations are in `unit`. */
@@ -10,6 +10,8 @@ export interface NumberFormat {
     decimals?: number;
     prefix?: string;
     suffix?: string;
+    /** Without the sign of what is drawn below zero for the eye alone. */
+    unsigned?: boolean;
 }
 /** Where the marks stand: on instants (`starts`, `ends`), or on values of groups, shown as `names`. */
 export interface IndexAxis {
@@ -45,6 +47,10 @@ export interface Series {
     role?: "other" | "previous";
     /** Series whose sizes do not compare are drawn in panels of their own, one above the other. */
     panel?: number;
+    /** Which series it has the colour of. */
+    like?: number;
+    /** Which of its values are not over yet. */
+    open?: boolean[];
 }
 /** A line across the chart: at an instant or category (`at`), or at a value. */
 export interface Annotation {
@@ -72,6 +78,8 @@ export interface FunnelStep {
     optional?: boolean;
     inverted?: boolean;
     key?: Scalar[] | null;
+    /** Seconds from the step before, of the one in the middle. */
+    time?: number | null;
 }
 export interface Column {
     name: string;
@@ -85,6 +93,49 @@ export interface Cells {
     rows: unknown[][];
     /** Of each row the values of its groups, and of `select_unique` the value. */
     keys?: Scalar[][];
+    /** The mark that each cell stands for, its series and index: where rows and columns are not those of the chart. */
+    marks?: ([number, number] | null)[][];
+    /** How the numbers of each row are written, where rows differ. */
+    formats?: (NumberFormat | undefined)[];
+}
+/** What a mark says of itself, in place of what its axes say. */
+export interface Told {
+    name?: string;
+    value?: number | null;
+    extra?: string;
+    /** The interval that it is of, and another one that belongs to it: the period of a cohort, or the one before. */
+    timeframe?: {
+        start: string;
+        end: string;
+    };
+    within?: {
+        start: string;
+        end: string;
+    };
+    /** The whole time that was asked about. */
+    whole?: {
+        start: string;
+        end: string;
+    };
+}
+/** Ways from node to node; `column` is a step, `rank` which of its nodes, or which edge, counted on behind the nodes. */
+export interface Flow {
+    nodes: {
+        name: string;
+        column: number;
+        rank: number;
+        paths: number;
+        stopped: number;
+        other: boolean;
+    }[];
+    edges: {
+        source: number;
+        target: number;
+        paths: number;
+        rank: number;
+    }[];
+    /** Whether the steps lead to an end, not from a beginning. */
+    back: boolean;
 }
 export interface Description {
     version: 1;
@@ -97,6 +148,9 @@ export interface Description {
     /** Heat maps of two groups, or of groups over time: the rows from top to bottom are the series. */
     metrics?: Metric[];
     steps?: FunnelStep[];
+    flow?: Flow;
+    /** By `series,index`. */
+    told?: Record<string, Told>;
     gauge?: {
         value: number | null;
         min: number;
@@ -177,6 +231,24 @@ export interface Words {
     columns: string;
     unknownType: string;
     chart: string;
+    all: string;
+    cohort: string;
+    size: string;
+    actors: string;
+    period: string;
+    ofThem: string;
+    dashed: string;
+    lastOf: string;
+    paths: string;
+    from: string;
+    to: string;
+    ended: string;
+    began: string;
+    goOn: string;
+    stepAt: string;
+    leastLeft: string;
+    number: string;
+    median: string;
 }
 export declare const WORDS: Words;
 export declare class ChartError extends Error {

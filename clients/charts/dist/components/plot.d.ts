@@ -22,6 +22,16 @@ export interface Selection {
     } | null;
     /** The values of the groups, in the order asked for, and the label in a multi_analysis; null where there are others too, as in "Other". */
     groups: Scalar[] | null;
+    /** Of a cohort the period that was chosen, of a life cycle the period before. */
+    within?: {
+        start: string;
+        end: string;
+    };
+    /** Of both the whole time that was asked about. */
+    whole?: {
+        start: string;
+        end: string;
+    };
     /** What was asked. */
     query?: unknown;
 }

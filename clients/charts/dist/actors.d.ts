@@ -1,0 +1,2 @@
+import type { ActorCharts } from "./kinds.js";
+export declare const charts: ActorCharts;
