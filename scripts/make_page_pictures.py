@@ -57,11 +57,35 @@ def asked(**question: Any) -> str:
 
 REVENUE = {"analysis_type": "sum", "event_collection": "purchases", "target_property": "order.total"}
 SECTIONS = ("keys", "usage", "deletions", "retention", "files", "exports", "audit", "project")
+_OF_USERS = {"event_collection": "page_views", "actor_property": "user.id"}
 PAGES: dict[str, str] = {
     "start": "",
     "explore": asked(**REVENUE, interval="daily", group_by=["device.type"]),
     "explore-table": asked(**REVENUE, group_by=["device.type"]) + "&view=table",
     "explore-code": asked(**REVENUE, interval="daily") + "&view=code",
+    "explore-funnel": asked(
+        analysis_type="funnel",
+        order="ordered",
+        actor_property="user.id",
+        times=True,
+        steps=[{"event_collection": name} for name in ("page_views", "purchases")],
+    ),
+    "explore-retention": asked(
+        analysis_type="retention",
+        starting_event={"event_collection": "page_views"},
+        actor_property="user.id",
+        interval="weekly",
+    ),
+    "explore-lifecycle": asked(**_OF_USERS, analysis_type="lifecycle", interval="weekly"),
+    "explore-sessions": asked(**_OF_USERS, analysis_type="sessions"),
+    "explore-paths": asked(**_OF_USERS, analysis_type="paths", by="page.path"),
+    "explore-series": asked(
+        analysis_type="series",
+        interval="daily",
+        compare="previous_period",
+        series={"orders": {"event_collection": "purchases", "analysis_type": "count"}},
+    ),
+    "sql": "sql?sql=SELECT%20*%20FROM%20purchases%20LIMIT%2020",
     "saved": "saved",
     "dashboards": "dashboards",
     "dashboard": "dashboards/sales",

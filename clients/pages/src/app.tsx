@@ -18,6 +18,7 @@ const dashboards = () => import("./pages/dashboards/index.ts");
 const data = () => import("./pages/data/index.ts");
 const actors = () => import("./pages/actors/index.ts");
 const imports = () => import("./pages/imports/index.ts");
+const sql = () => import("./pages/sql/index.tsx");
 const exploring = () => import("./pages/explore/index.ts");
 const ActorPage = lazy(actors, "ActorPage");
 const AccountPage = lazy(own, "AccountPage");
@@ -31,6 +32,7 @@ const ImportsPage = lazy(imports, "ImportsPage");
 const ImportPage = lazy(imports, "ImportPage");
 const ExplorePage = lazy(exploring, "ExplorePage");
 const SavedPage = lazy(exploring, "SavedPage");
+const SqlPage = lazy(sql, "SqlPage");
 const ExportsPage = lazy(administration, "ExportsPage");
 const ProjectsPage = lazy(administration, "ProjectsPage");
 const ServerPage = lazy(administration, "ServerPage");
@@ -185,6 +187,7 @@ const TITLES: Record<string, string> = {
   actors: "Timeline",
   settings: "Settings",
   exports: "Exports",
+  sql: "SQL",
   import: "Import",
   send: "Send events",
 };
@@ -203,6 +206,7 @@ function Page({ page, rest }: { page: string; rest: string[] }) {
   if (page === "import") return name ? <ImportPage key={name} id={name} /> : <ImportsPage />;
   if (page === "actors") return <ActorPage property={name} />;
   if (page === "exports" && !name) return <ExportsPage />;
+  if (page === "sql" && !name) return <SqlPage />;
   if (page === "settings") return <SettingsPage parts={rest} />;
   if (page === "live" && name) return <LivePage key={name} name={name} />;
   return (

@@ -39,6 +39,11 @@ export function Header({ session, project, page, leave }: HeaderProps) {
               {label}
             </a>
           ))}
+        {project?.permissions.includes("sql") && (
+          <a href={addressOf(project.id, "sql")} aria-current={current === "sql" ? "page" : undefined}>
+            SQL
+          </a>
+        )}
         {project && mayManage(project) && (
           <a href={addressOf(project.id, "settings")} aria-current={current === "settings" ? "page" : undefined}>
             Settings

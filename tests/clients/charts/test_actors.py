@@ -17,6 +17,7 @@ def weeks(count: int) -> list[Json]:
 
 
 FRAMES = weeks(3)
+WHOLE = {"start": FRAMES[0]["start"], "end": FRAMES[2]["end"]}
 RETENTION: Json = {
     "result": [
         {
@@ -73,6 +74,7 @@ def test_cohorts_are_rows_and_periods_columns(core: Core) -> None:
         "extra": "1 of 10 · not over yet",
         "timeframe": FRAMES[0],
         "within": FRAMES[2],
+        "whole": WHOLE,
     }
     svg = core.draw(RETENTION, resolve=True)
     dashed = [one for one in parsed(svg).iter() if one.get("stroke-dasharray")]
@@ -137,7 +139,7 @@ def test_who_is_gone_stands_below_zero_without_a_sign(core: Core) -> None:
     made = core.describe(answer)
     assert made["type"] == "stacked"
     assert [one["values"][0] for one in made["series"]] == [5, 3, 1, -4]
-    assert made["told"]["0,1"] == {"within": FRAMES[0]}
+    assert made["told"]["0,1"] == {"within": FRAMES[0], "whole": WHOLE}
     drawn = {text.text for text in texts(core.draw(answer, resolve=True))}
     assert "10" in drawn and not any(text.startswith(("-", "−")) for text in drawn)
     assert core.csv(answer, all=True).splitlines()[1].endswith(",5,3,1,4")

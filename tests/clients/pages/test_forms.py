@@ -48,7 +48,6 @@ QUESTIONS: dict[str, dict[str, Any]] = {
         "interval": "weekly",
         "brackets": [[0, 1], [2, 4]],
         "cohort": "recurring",
-        "returned": "on_or_after",
         "round": 2,
         **WHO,
     },

@@ -398,6 +398,7 @@ def test_a_project_is_made_renamed_deleted_and_restored(owner: Visitor, served: 
     page.get_by_role("link", name="Project", exact=True).click()
     page.get_by_label("Name", exact=True).fill("Renamed")
     page.get_by_label("Weeks begin on").select_option("monday")
+    page.get_by_label("Who an actor is").fill("user.id")
     page.get_by_label("Events a day", exact=True).fill("many")
     page.get_by_role("button", name="Save").click()
     page.locator("#events_per_day-fault").get_by_text("A whole number").wait_for()
@@ -405,7 +406,11 @@ def test_a_project_is_made_renamed_deleted_and_restored(owner: Visitor, served: 
     page.get_by_role("button", name="Save").click()
     page.get_by_role("heading", name="Settings of Renamed").wait_for()
     made = next(one for one in json.loads(served.told("projects", "list").stdout) if one["name"] == "Renamed")
-    assert made["preferences"] == {"week_start": "monday", "quotas": {"events_per_day": 5000}}
+    assert made["preferences"] == {
+        "week_start": "monday",
+        "actor_property": "user.id",
+        "quotas": {"events_per_day": 5000},
+    }
     assert serious(page) == []
     page.get_by_role("button", name="Delete the project").click()
     dialog = page.get_by_role("dialog")

@@ -1,11 +1,12 @@
 /** Preferences that the server acts on, as fields. Others stay as they are. */
-import { Choice, described, Field } from "../../../ui/field.tsx";
+import { Choice, described, Field, TextField } from "../../../ui/field.tsx";
 import { QUOTAS as OF_KEYS } from "../keys/draft.ts";
 import { FieldFault } from "../../../submit.ts";
 
 export interface PreferenceDraft {
   round: string;
   week_start: string;
+  actor_property: string;
   scoped_keys: boolean;
   scoped_keys_without_filters: boolean;
   quotas: Record<string, string>;
@@ -26,10 +27,11 @@ const ROUNDS = [
 const text = (value: unknown) => (value === undefined || value === null ? "" : String(value));
 
 export function draftOf(preferences: Record<string, any>): PreferenceDraft {
-  const { round, week_start, scoped_keys, scoped_keys_without_filters, quotas } = preferences;
+  const { round, week_start, actor_property, scoped_keys, scoped_keys_without_filters, quotas } = preferences;
   return {
     round: text(round),
     week_start: text(week_start),
+    actor_property: text(actor_property),
     scoped_keys: scoped_keys === true,
     scoped_keys_without_filters: scoped_keys_without_filters === true,
     quotas: Object.fromEntries(Object.entries(quotas ?? {}).map(([name, limit]) => [name, text(limit)])),
@@ -45,6 +47,8 @@ export function changed(preferences: Record<string, any>, draft: PreferenceDraft
   };
   put("round", draft.round === "" ? undefined : draft.round === "none" ? "none" : Number(draft.round));
   put("week_start", draft.week_start || undefined);
+  // One that is no text, which the field cannot say, stays.
+  if (draft.actor_property !== text(preferences.actor_property)) put("actor_property", draft.actor_property.trim() || undefined);
   for (const name of ["scoped_keys", "scoped_keys_without_filters"] as const) {
     if (draft[name] || preferences[name] !== undefined) put(name, draft[name]);
   }
@@ -61,7 +65,7 @@ export function preferenceFaults(error: unknown, said: string): Record<string, s
   if (error === null) return {};
   if (error instanceof FieldFault) return { [error.field]: error.message };
   const named = /'([\w.]+)'/.exec(said)?.[1] ?? "";
-  const fields = ["name", "preferences.round", "preferences.week_start", ...QUOTAS.map(([name]) => `preferences.quotas.${name}`)];
+  const fields = ["name", "preferences.round", "preferences.week_start", "preferences.actor_property", ...QUOTAS.map(([name]) => `preferences.quotas.${name}`)];
   return { [fields.includes(named) ? named : ""]: said };
 }
 
@@ -91,6 +95,8 @@ export function PreferenceFields({ draft, set, faults, defaults }: PreferenceFie
           <Choice id="round" value={draft.round} choices={withOwn(saying(ROUNDS, defaults && (defaults.round ?? "none")), draft.round)} choose={(round) => change({ round })} />
         </Field>
       </div>
+      <TextField id="actor-property" label="Who an actor is" value={draft.actor_property} set={(actor_property) => change({ actor_property })} autocomplete="off"
+        error={faults["preferences.actor_property"]} hint="The property that identifies one, as user.id: for funnels, retention, sessions and paths." />
       <h2 class="below">Quotas</h2>
       <p class="hint">Empty: what holds for all projects. 0: no limit.</p>
       <div class="columns">
