@@ -128,7 +128,7 @@ def test_every_form_stands_beside_its_answer_and_is_accessible(visiting: Visitin
         page = visitor.explore(analysis_type=analysis, **question)
         page.locator("acumen-chart").locator("svg.acumen-drawing, p[part=empty]").first.wait_for()
         page.get_by_text("Change the question").click()
-        page.locator("details.more").first.wait_for()
+        page.get_by_label("Time zone", exact=True).wait_for()
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert (analysis, wide, serious(page)) == (analysis, 390, [])
 

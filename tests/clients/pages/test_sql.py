@@ -24,7 +24,7 @@ def test_a_statement_is_run_and_its_rows_are_saved(shop: Visitor) -> None:
     text = Path(saved.value.path()).read_text(encoding="utf-8")
     assert text.splitlines()[:2] == ["country,spent", "PL,12.5"]
     assert serious(page) == []
-    statement.fill("SELECT * FROM range(1001)")
+    statement.fill("SELEC 1")
     page.get_by_role("button", name="Run").click()
     page.get_by_role("alert").wait_for()
     shop.forget("status of 400")
