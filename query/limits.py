@@ -45,6 +45,14 @@ class Limits:
     """Rules of ``rename``."""
     pages_max: int = 1_000
     """Entries and exits of sessions that an answer names, for each group and interval."""
+    cohort_actors_max: int = 1_000_000
+    """Actors of one cohort."""
+    cohort_members_max: int = 100_000
+    """Actors that a static cohort lists."""
+    cohort_conditions_max: int = 20
+    """Conditions of one cohort."""
+    cohorts_max: int = 20
+    """Cohorts that one question uses."""
     analyses_max: int = 100
     """Analyses of one multi-analysis."""
     series_max: int = 50

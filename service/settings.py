@@ -395,6 +395,12 @@ class Settings(BaseSettings):
         description="Entries, and exits, of sessions that an answer names for each group and interval.",
     )
     query_funnel_actors_max: int = Field(1_000_000, ge=1, description="Distinct actors of one funnel.")
+    query_cohorts_max: int = Field(
+        20, ge=1, description="Cohorts that one question uses, with those that they name themselves."
+    )
+    cohort_actors_max: int = Field(1_000_000, ge=1, description="Actors of one cohort.")
+    cohort_members_max: int = Field(100_000, ge=1, description="Actors that a static cohort lists.")
+    cohort_conditions_max: int = Field(20, ge=1, le=60, description="Conditions of one cohort.")
     query_funnel_intervals_max: int = Field(
         400, ge=1, description="Sub-timeframes of one funnel with an interval."
     )
@@ -803,6 +809,10 @@ class Settings(BaseSettings):
             path_nodes_max=self.query_path_nodes_max,
             renames_max=self.query_renames_max,
             pages_max=self.query_pages_max,
+            cohorts_max=self.query_cohorts_max,
+            cohort_actors_max=self.cohort_actors_max,
+            cohort_members_max=self.cohort_members_max,
+            cohort_conditions_max=self.cohort_conditions_max,
             funnel_actors_max=self.query_funnel_actors_max,
             funnel_intervals_max=self.query_funnel_intervals_max,
             identities_max=self.identities_max,

@@ -69,6 +69,7 @@ ROOMS = {
         "background",
         "pictures",
         "saved_queries",
+        "cohorts",
         "datasets",
         "exports",
         "imports",

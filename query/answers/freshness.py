@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from query.answers.pipeline import answer
 from query.engine.engine import Deadline, Engine
+from query.language.cohorts.finding import cohorts_in, selections_of
 from query.language.nodes import (
     Analysis,
     BehaviourQuery,
@@ -97,8 +98,21 @@ class RecordingSource:
 
 
 def parts(query: Query) -> tuple[ReadScope, ...]:
-    """The scopes that a query reads, in its order, then what says which ids belong together."""
-    return (*own_parts(query), ReadScope(IDENTITIES, Span(), ())) if uses_links(query) else own_parts(query)
+    """The scopes that a query reads, in its order, those of its cohorts, then what says which ids belong
+    together.
+
+    With no further event in any of them, the cohorts have the same actors, and so filters by them keep the
+    same events.
+    """
+    cohorts = {repr(cohort): cohort for cohort in cohorts_in(query)}.values()
+    scopes = [
+        ReadScope(one.collection, one.span, one.filters)
+        for cohort in cohorts
+        for one in selections_of(cohort)
+    ]
+    if uses_links(query) or any(cohort.merged for cohort in cohorts):
+        scopes.append(ReadScope(IDENTITIES, Span(), ()))
+    return (*own_parts(query), *scopes)
 
 
 def own_parts(query: Query) -> tuple[ReadScope, ...]:

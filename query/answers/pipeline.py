@@ -9,6 +9,7 @@ from typing import Any
 
 from query.answers import extraction, shape
 from query.answers.behaviour.answering import behaviour_body
+from query.answers.cohorts.actors import actors_by
 from query.answers.explain import explanation, snapshot_of
 from query.answers.identities.reading import read_links
 from query.answers.series.answering import composed_body
@@ -141,6 +142,7 @@ def answered(
             extent_of=extent_of,
             exact=exact,
             read_links=lambda views: read_links(views, runner, limits),
+            compute_actors=actors_by(runner, limits),
         )
         return work(views, runner)
 
@@ -251,7 +253,7 @@ def named_properties(query: Query) -> set[str]:
     match query:
         case MetricQuery():
             targets = {metric.target for metric in query.metrics if metric.target is not None}
-            return targets | {group.path for group in query.groups} | filter_paths(query.filters)
+            return targets | {group.property_name for group in query.groups} | filter_paths(query.filters)
         case BehaviourQuery():
             used = {one.actor for one in query.selections} | {path for path, _ in query.values}
             return used.union(*(filter_paths(one.filters) for one in query.selections))

@@ -14,7 +14,7 @@ from typing import Any
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.language.fields import encodable, is_number, shown, structured, text, wrong
 from query.language.grouping import group_of
-from query.language.nodes import AnyOf, Circle, Condition, Filter, Operator, Row
+from query.language.nodes import ActorCohort, AnyOf, Circle, Condition, Filter, Operator, Row
 from query.language.suggestions import meant, nearest
 from query.limits import Limits
 from query.regex_cost import OPTIONAL, UNICODE_CLASS, written_out
@@ -26,6 +26,20 @@ CheckRegex = Callable[[str], str | None]
 """Returns the error in a pattern, or None where it is valid RE2."""
 Check = Callable[[], None]
 """Called at intervals during parsing; may raise to stop it."""
+CohortOf = Callable[[Any, str, str], ActorCohort]
+"""Returns the cohort that a value names or defines; the name and the error code are those of its parameter.
+
+Raises InvalidQuery."""
+
+
+def no_cohorts(value: Any, name: str, code: str) -> ActorCohort:
+    """For filters that stand outside questions. Raises InvalidQuery."""
+    raise InvalidQuery(
+        f"'{name}' cannot be a cohort here: cohorts can be used in questions and in definitions of saved "
+        "queries, not in filters of keys and tokens or that viewers add, in deletions, in the live tail or "
+        "in cached datasets.",
+        code,
+    )
 
 
 class RegexSizes:
@@ -65,6 +79,8 @@ _OTHER_NAMES = {
         "regex": "~ =~ match matches regexp",
         "within": "near",
         "in_group": "group of_group group_is",
+        "in_cohort": "cohort of_cohort in_segment segment",
+        "not_in_cohort": "outside_cohort not_in_segment",
         "or": "|| any",
     }.items()
     for other in others.split()
@@ -79,7 +95,8 @@ _NOT_RE2 = re.compile(
     """,
     re.VERBOSE,
 )
-_OF_GROUPS = ("buckets", "ranges")
+_OF_GROUPS = ("buckets", "ranges", "cohort")
+_COHORT_OPERATORS = (Operator.IN_COHORT, Operator.NOT_IN_COHORT)
 _REPEAT_MAX = 1000
 _INTEGER_BITS_MAX = 14_000
 """Python converts integers of up to 4,300 digits to text."""
@@ -93,10 +110,12 @@ def parse_filters(
     *,
     check: Check = lambda: None,
     sizes: RegexSizes | None = None,
+    cohort_of: CohortOf = no_cohorts,
 ) -> tuple[Filter, ...]:
     """Parses the filters of a JSON list or its text; None is no filter.
 
-    ``sizes`` sums the regular expressions, including those parsed before.
+    ``sizes`` sums the regular expressions, including those parsed before. ``cohort_of`` finds the cohorts
+    that are named.
 
     Raises InvalidQuery (InvalidFilterError, InvalidPropertyNameForGeoFilter), QueryLimitExceeded.
     """
@@ -105,7 +124,7 @@ def parse_filters(
     if value is None:
         return ()
     sizes = sizes or RegexSizes(limits.regexes_size_max)
-    return _Reader(limits, check_regex, check, sizes).read_list(value, name, 0)
+    return _Reader(limits, check_regex, check, sizes, cohort_of).read_list(value, name, 0)
 
 
 def is_geo(item: Filter) -> bool:
@@ -145,7 +164,15 @@ def _operator_meant(name: object) -> str | None:
 class _Reader:
     """Parses one list of filters and counts them over all levels."""
 
-    def __init__(self, limits: Limits, check_regex: CheckRegex, check: Check, sizes: RegexSizes) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        check_regex: CheckRegex,
+        check: Check,
+        sizes: RegexSizes,
+        cohort_of: CohortOf,
+    ) -> None:
+        self._cohort_of = cohort_of
         self._limits = limits
         self._check_regex = check_regex
         self._check = check
@@ -188,20 +215,40 @@ class _Reader:
                 f"You specified: '{shown(path)}'.",
                 "InvalidPropertyNameForGeoFilter",
             )
-        path = text(f"{name}.property_name", path, self._limits.name_length_max, CODE)
+        if parsed_operator in _COHORT_OPERATORS:
+            return self._membership(parsed_operator, item, name)
+        of_cohort = parsed_operator is Operator.IN_GROUP and item.get("cohort") is not None
+        if not of_cohort or path is not None:
+            path = text(f"{name}.property_name", path, self._limits.name_length_max, CODE)
         if "property_value" not in item:
             raise InvalidQuery(f"'{name}' needs a 'property_value'.", CODE)
         if parsed_operator is Operator.IN_GROUP:
-            return Condition(path, parsed_operator, self._row(item, name))
+            row = self._row(item, name)
+            return Condition(row.group.property_name, parsed_operator, row)
+        assert path is not None
         for key in _OF_GROUPS:
             if item.get(key) is not None:
                 raise InvalidQuery(f"'{name}.{key}' belongs to the operator 'in_group' alone.", CODE)
         return Condition(path, parsed_operator, self._operand(parsed_operator, item["property_value"]))
 
+    def _membership(self, operator: Operator, item: dict[str, Any], name: str) -> Condition:
+        """``in_cohort`` and ``not_in_cohort``, whose property is that of the cohort if none is named."""
+        value = item.get("property_value")
+        if value is None:
+            raise InvalidQuery(f"'{name}' needs a 'property_value': the name of a cohort.", CODE)
+        path = item.get("property_name")
+        if path is not None:
+            path = text(f"{name}.property_name", path, self._limits.name_length_max, CODE)
+        cohort = self._cohort_of(value, f"{name}.property_value", CODE)
+        return Condition(path or cohort.actor, operator, cohort)
+
     def _row(self, item: dict[str, Any], name: str) -> Row:
-        group, value = group_of(item, self._limits, name, CODE), item["property_value"]
+        group = group_of(item, self._limits, name, CODE, self._cohort_of)
+        value = item["property_value"]
         fits = _is_scalar(value)
-        if group.size is not None:
+        if group.cohort is not None:
+            fits = value is None or isinstance(value, bool)
+        elif group.size is not None:
             fits = value is None or is_number(value)
         elif group.ranges is not None:
             fits = value is None or any(one.label == value for one in group.ranges)

@@ -10,7 +10,7 @@ from typing import Any
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.json_encoding import dumps
 from query.language.fields import is_number, structured, text, wrong
-from query.language.nodes import Group, Order, ValueRange
+from query.language.nodes import ActorCohort, Group, Order, ValueRange
 from query.language.parameter_table import value_of
 from query.language.suggestions import nearest
 from query.limits import Limits
@@ -24,13 +24,20 @@ BUCKET_SIZE_MAX = 1e22
 """With sizes up to this, a bound of fewer than 2^53 steps fits a 128-bit integer."""
 
 
+CohortOf = Callable[[Any, str, str], ActorCohort]
+
+
 def parse_groups(
-    value: Any, limits: Limits, check: Callable[[], None] = lambda: None, name: str = "group_by"
+    value: Any,
+    limits: Limits,
+    check: Callable[[], None] = lambda: None,
+    name: str = "group_by",
+    cohort_of: CohortOf | None = None,
 ) -> tuple[Group, ...]:
     """Parses ``group_by``: a path, an object, a list of both, or the JSON text of these; None is no grouping.
 
     ``check`` is called between the entries, each of which may have many ranges, and may raise. Errors
-    call the parameter ``name``.
+    call the parameter ``name``. ``cohort_of`` finds the cohorts that are named.
 
     Raises InvalidQuery (InvalidGroupByError), QueryLimitExceeded.
     """
@@ -40,7 +47,10 @@ def parse_groups(
     entries = value if isinstance(value, list) else [value]
     if len(entries) > limits.group_by_max:
         raise QueryLimitExceeded(f"'{name}' may have at most {limits.group_by_max} entries.")
-    groups = tuple(group_of(entry, limits, name) for entry in _checked(entries, check))
+    groups = tuple(
+        group_of(entry, limits, f"{name}[{index}]" if _of_cohort(entry) else name, CODE, cohort_of)
+        for index, entry in enumerate(_checked(entries, check))
+    )
     if len({group.path for group in groups}) < len(groups):
         raise wrong(name, "a list that names each property once", value, CODE)
     return groups
@@ -79,13 +89,23 @@ def parse_limit(params: Mapping[str, Any], order: Sequence[Order]) -> int | None
     return min(limit, _LIMIT_MAX)
 
 
-def group_of(entry: Any, limits: Limits, name: str = "group_by", code: str = CODE) -> Group:
+def group_of(
+    entry: Any,
+    limits: Limits,
+    name: str = "group_by",
+    code: str = CODE,
+    cohort_of: CohortOf | None = None,
+) -> Group:
     """Parses one entry; ``name`` and ``code`` are those of what it stands in.
 
     Raises InvalidQuery, QueryLimitExceeded.
     """
     if not isinstance(entry, dict):
         return Group(text(name, entry, limits.name_length_max, code))
+    if _of_cohort(entry):
+        return _cohort_group(entry, limits, name, code, cohort_of)
+    if entry.get("alias") is not None:
+        raise InvalidQuery(f"'{name}.alias' belongs to groups by 'cohort' alone.", code)
     path = text(f"{name}.property_name", entry.get("property_name"), limits.name_length_max, code)
     buckets, ranges = entry.get("buckets"), entry.get("ranges")
     if buckets is not None and ranges is not None:
@@ -95,6 +115,28 @@ def group_of(entry: Any, limits: Limits, name: str = "group_by", code: str = COD
     if ranges is not None:
         return Group(path, ranges=_ranges(ranges, limits, f"{name}.ranges", code))
     return Group(path)
+
+
+def _of_cohort(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.get("cohort") is not None
+
+
+def _cohort_group(
+    entry: dict[str, Any], limits: Limits, name: str, code: str, cohort_of: CohortOf | None
+) -> Group:
+    """The group of those in a cohort and those outside it, called by its ``alias`` or the cohort's name."""
+    for other in ("buckets", "ranges"):
+        if entry.get(other) is not None:
+            raise InvalidQuery(f"'{name}' takes either 'cohort' or '{other}', not both.", code)
+    called = text(f"{name}.cohort", entry["cohort"], limits.name_length_max, code)
+    if cohort_of is None:
+        raise InvalidQuery(f"'{name}.cohort' cannot be used here: this cannot be grouped by a cohort.", code)
+    cohort = cohort_of(called, f"{name}.cohort", code)
+    path, alias = entry.get("property_name"), entry.get("alias")
+    if path is not None:
+        path = text(f"{name}.property_name", path, limits.name_length_max, code)
+    alias = called if alias is None else text(f"{name}.alias", alias, limits.name_length_max, code)
+    return Group(alias, cohort=cohort, actor=path or cohort.actor)
 
 
 def _bucket_size(buckets: Any, name: str, code: str) -> float:

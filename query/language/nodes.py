@@ -50,6 +50,8 @@ class Operator(StrEnum):
     WITHIN = "within"
     REGEX = "regex"
     IN_GROUP = "in_group"
+    IN_COHORT = "in_cohort"
+    NOT_IN_COHORT = "not_in_cohort"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Circle:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``property operator operand``; the operand is a JSON value (dict only as a Circle or a Row)."""
+    """``property operator operand``; the operand is a JSON value (objects as nodes: a Circle, a Row …)."""
 
     path: str
     operator: Operator
@@ -106,11 +108,21 @@ class ValueRange:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One ``group_by`` entry: the plain property, numeric buckets of ``size``, or ``ranges``."""
+    """One ``group_by`` entry: the plain property, numeric buckets of ``size``, ``ranges``, or a cohort.
+
+    For a cohort, ``path`` is what the answer calls the group, and ``actor`` the property with the actor.
+    """
 
     path: str
     size: float | None = None
     ranges: tuple[ValueRange, ...] | None = None
+    cohort: ActorCohort | None = None
+    actor: str = ""
+
+    @property
+    def property_name(self) -> str:
+        """The property whose values the group reads."""
+        return self.path if self.cohort is None else self.actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +206,73 @@ class Selection:
     """Whether ids that are linked are one actor."""
 
 
+class Members:
+    """The actors of a static cohort: JSON scalars but null. Equal where they are the same."""
+
+    __slots__ = ("digest", "values")
+
+    def __init__(self, values: tuple[Any, ...], digest: str) -> None:
+        """``digest`` differs where the values do."""
+        self.values = values
+        self.digest = digest
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Members) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"Members({self.digest})"
+
+
+@dataclass(frozen=True, slots=True)
+class CohortCondition:
+    """What an actor of a cohort did, or another cohort that it belongs to; ``least <= number <= most``.
+
+    The number is that of the selection's events; for a cohort it is 1 for its actors.
+    """
+
+    of: Selection | ActorCohort
+    least: int = 0
+    most: int | None = None
+
+    def holds(self, number: int) -> bool:
+        return self.least <= number and (self.most is None or number <= self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelActors:
+    """The actors that a step of a funnel counts, or those that the step before counts and it does not."""
+
+    funnel: BehaviourQuery
+    step: int
+    dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ActorCohort:
+    """A set of actors: those that fulfil all of ``every`` and any of ``some``, or those that are listed.
+
+    No actor without an event fulfils them. ``name`` is that of a saved cohort, empty for one defined where
+    it is used.
+    """
+
+    name: str
+    actor: str
+    """The property that identifies an actor where the cohort is used."""
+    every: tuple[CohortCondition, ...] = ()
+    some: tuple[CohortCondition, ...] = ()
+    members: Members | None = None
+    funnel: FunnelActors | None = None
+    merged: bool = True
+    """Whether ids that are linked are one actor."""
+
+    @property
+    def conditions(self) -> tuple[CohortCondition, ...]:
+        return (*self.every, *self.some)
+
+
 class BehaviourQuery(ABC):
     """A question about what each actor did: ``query.language.analyses`` has one module for each kind."""
 
@@ -251,8 +330,10 @@ class ParsedQuery:
     preferences: Preferences = KEEN
     """The preferences that the query was parsed with."""
     explain: bool = False
+    """Whether the response shows which statements were run for the answer."""
     version: str = ""
     """The version of the stored events that is read; empty: whatever is stored."""
     now_us: int = field(default=0, compare=False, repr=False)
     """What relative timeframes are relative to."""
-    """Whether the response shows which statements were run for the answer."""
+    cohorts: tuple[tuple[str, str], ...] = ()
+    """The name and the version of every saved cohort that the query uses."""

@@ -148,13 +148,17 @@ BUCKETS = record({"size": {"type": "number", "exclusiveMinimum": 0}}, "size")
 RANGE = record({"from": _NUMBER, "to": _NUMBER, "label": _TEXT})
 CONDITION = record(
     {
-        "property_name": _NAME,
+        "property_name": {**_NAME, "description": "May be left out with a cohort, which has a property."},
         "operator": {"type": "string", "enum": [operator.value for operator in Operator]},
-        "property_value": {"description": "Any JSON; with `within` a `Circle`."},
+        "property_value": {
+            "description": "Any JSON; with `within` a `Circle`, with `in_cohort` and `not_in_cohort` "
+            "the name of a cohort or its definition."
+        },
+        "cohort": {**_NAME, "description": "With `in_group`: as in `group_by`."},
+        "alias": {**_NAME, "description": "With `in_group`: as in `group_by`."},
         "buckets": {**BUCKETS, "description": "With `in_group`: as in `group_by`."},
         "ranges": {**listing(RANGE), "description": "With `in_group`: as in `group_by`."},
     },
-    "property_name",
     "operator",
 )
 EITHER_OF = record({"operator": {"const": "or"}, "operands": listing(ref("Filter"))}, "operator", "operands")
@@ -171,7 +175,18 @@ CIRCLE = record(
     "coordinates",
     "max_distance_miles",
 )
-GROUP = record({"property_name": _NAME, "buckets": BUCKETS, "ranges": listing(RANGE)}, "property_name")
+GROUP = record(
+    {
+        "property_name": _NAME,
+        "buckets": BUCKETS,
+        "ranges": listing(RANGE),
+        "cohort": {**_NAME, "description": "The name of a cohort: groups of those in it and those outside."},
+        "alias": {
+            **_NAME,
+            "description": "What the answer calls the group by a cohort; its name.",
+        },
+    }
+)
 ORDER = record(
     {"property_name": _NAME, "direction": {"type": "string", "enum": ["ASC", "DESC"], "default": "ASC"}},
     "property_name",

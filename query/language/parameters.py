@@ -143,6 +143,11 @@ def is_absent(value: Any) -> bool:
     return value is None or (isinstance(value, (str, list, dict)) and not value)
 
 
+def check_cohort(definition: Mapping[str, Any]) -> None:
+    """Raises InvalidQuery for unknown keys in the filters of a cohort's definition."""
+    _Walk({}).cohort(definition, "")
+
+
 class _Walk:
     """Checks the keys of all objects within a query's parameters."""
 
@@ -210,6 +215,22 @@ class _Walk:
         value = entry.get("property_value")
         if operator == "within" and isinstance(value, Mapping):
             self._keys(value, "within", f"{name}.property_value", code)
+        if operator in ("in_cohort", "not_in_cohort"):
+            self.cohort(_decoded(value), f"{name}.property_value.", depth + 1)
+
+    def cohort(self, definition: Any, where: str, depth: int = 0) -> None:
+        """Checks the filters of a cohort's conditions and steps; ``parse`` checks the rest of it."""
+        if not isinstance(definition, Mapping):
+            return
+        for kind in ("all", "any"):
+            self._each(
+                definition.get(kind),
+                f"{where}{kind}",
+                lambda entry, name: self._filters(entry.get("filters"), f"{name}.filters", depth),
+            )
+        funnel = _decoded(definition.get("funnel"))
+        if isinstance(funnel, Mapping):
+            self._each(funnel.get("steps"), f"{where}funnel.steps", self._step)
 
     def _group(self, entry: Mapping[str, Any], name: str) -> None:
         code = "InvalidGroupByError"

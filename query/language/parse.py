@@ -19,6 +19,7 @@ from query.language.analyses.paths import parse_paths
 from query.language.analyses.presets import with_preset
 from query.language.analyses.retention import parse_retention
 from query.language.analyses.sessions import parse_sessions
+from query.language.cohorts.naming import FindCohort, NamedCohorts
 from query.language.fields import (
     missing,
     structured,
@@ -34,7 +35,7 @@ from query.language.filters import (
     is_geo,
 )
 from query.language.grouping import CODE as GROUP_CODE
-from query.language.grouping import parse_groups, parse_limit, parse_order
+from query.language.grouping import parse_limit, parse_order
 from query.language.nodes import (
     Analysis,
     BehaviourQuery,
@@ -85,6 +86,7 @@ def parse(
     check: Check = lambda: None,
     preferences: Preferences = KEEN,
     version: str = "",
+    find_cohort: FindCohort | None = None,
 ) -> ParsedQuery:
     """Parses ``params`` for the analysis named ``analysis_text``, with ``now_us`` as the current time.
 
@@ -92,8 +94,9 @@ def parse(
 
     ``params`` maps names to JSON values; numbers, booleans and JSON may also be text, as in a query string.
     ``check_regex`` returns the error in a pattern, or None; ``check`` is called between the parts of a long
-    query, and may raise. ``preferences`` apply where ``params`` do not override them. Raises InvalidQuery and
-    its subclass QueryLimitExceeded; code ResourceNotFoundError for an analysis that does not exist.
+    query, and may raise. ``preferences`` apply where ``params`` do not override them. ``find_cohort`` finds
+    saved cohorts; without it no cohort can be used. Raises InvalidQuery and its subclass QueryLimitExceeded;
+    code ResourceNotFoundError for an analysis that does not exist.
     """
     if not isinstance(params, Mapping):
         raise InvalidQuery("A query must be a JSON object of parameters.")
@@ -102,9 +105,10 @@ def parse(
             f"'{AS_OF}' cannot be stored, or stand beside a file: give it when you ask for an answer."
         )
     params = with_preset(analysis_text, params)
+    cohorts = None if find_cohort is None else NamedCohorts(find_cohort, preferences)
     preferences = preferences.narrowed(params)
     sizes = RegexSizes(limits.regexes_size_max)
-    parsing = Parsing(params, now_us, limits, check_regex, check, sizes, preferences)
+    parsing = Parsing(params, now_us, limits, check_regex, check, sizes, preferences, cohorts)
     query: Query
     if analysis_text == EXTRACTION:
         query = _extraction(parsing)
@@ -120,13 +124,14 @@ def parse(
         raise InvalidQuery("Resource not found", "ResourceNotFoundError")
     metadata, explain = value_of(params, "include_metadata"), value_of(params, "explain")
     max_age = value_of(params, "max_age")
-    return ParsedQuery(query, metadata, max_age, preferences, explain, version, now_us)
+    used = () if cohorts is None else cohorts.versions
+    return ParsedQuery(query, metadata, max_age, preferences, explain, version, now_us, used)
 
 
 def _metric_query(parsing: Parsing, analysis: Analysis) -> MetricQuery:
     collection = parsing.collection()
     metric = parse_metric(analysis, parsing.params, parsing)
-    groups = parse_groups(parsing.params.get("group_by"), parsing.limits, parsing.check)
+    groups = parsing.groups(parsing.params.get("group_by"))
     if any(group.path == RESULT for group in groups):
         raise InvalidQuery(
             "'group_by' cannot name the property 'result': its rows would have that key twice. "
@@ -138,7 +143,7 @@ def _metric_query(parsing: Parsing, analysis: Analysis) -> MetricQuery:
 
 def _multi_analysis(parsing: Parsing) -> MetricQuery:
     collection = parsing.collection()
-    groups = parse_groups(parsing.params.get("group_by"), parsing.limits, parsing.check)
+    groups = parsing.groups(parsing.params.get("group_by"))
     metrics = _labelled_metrics(parsing, groups)
     labels = [metric.label for metric in metrics if metric.label is not None]
     return _metrics_query(parsing, collection, metrics, groups, labels, multi=True)

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from query.errors import InvalidQuery
+from query.language.cohorts.finding import cohorts_in
 from query.language.nodes import (
     AnyOf,
     Circle,
@@ -60,6 +62,12 @@ def _encoded(item: Filter) -> dict[str, Any]:
     if isinstance(item, AnyOf):
         return {"any": _encoded_list(item.operands)}
     operand = item.operand
+    if any(cohorts_in(item)):
+        raise InvalidQuery(
+            "An extraction as a file cannot use cohorts: it runs later, when a cohort may have other actors. "
+            "Ask for the events themselves, or for shorter timeframes.",
+            "InvalidFilterError",
+        )
     if isinstance(operand, Circle):
         operand = {"circle": [operand.longitude, operand.latitude, operand.miles]}
     if isinstance(operand, Row):

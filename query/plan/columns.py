@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from query.language.nodes import ActorCohort
 from storage.schema import CREATED_AT, EMPTIES, EVENT_ID, NULLS, TIMESTAMP, Schema
 
 
@@ -44,15 +45,28 @@ ID_COLUMN = Column(EVENT_ID, ColumnKind.STRING)
 SYSTEM_PATHS = {column.name: column for column in (TIMESTAMP_COLUMN, CREATED_AT_COLUMN, ID_COLUMN)}
 
 
+ActorTables = Mapping[str, str]
+"""The registered tables that hold a cohort's actors, by the part of a value: number, big, string ….
+
+A part without actors has none."""
+ActorsOf = Callable[[ActorCohort], ActorTables]
+
+
+def no_actors(cohort: ActorCohort) -> ActorTables:
+    """For conditions that no cohort can be in."""
+    raise AssertionError(f"the cohort {cohort.name!r} is used where none can be")
+
+
 @dataclass(frozen=True)
 class Available:
     """Maps paths to columns, restricted to ``names``, the columns of the files and tail that are read.
 
-    A path without a column here has no value in any row read.
+    A path without a column here has no value in any row read. ``actors_of`` computes the actors of cohorts.
     """
 
     schema: Schema
     names: Collection[str]
+    actors_of: ActorsOf = no_actors
 
     def at(self, path: str) -> tuple[Column, ...]:
         """The columns of exactly this path; at most one of them is non-null in a row."""

@@ -258,7 +258,7 @@ def _values(query: MetricQuery) -> Iterator[tuple[str, bool, str]]:
             where = "target_property" if metric.label is None else f"analyses.{metric.label}.target_property"
             yield metric.target, metric.analysis in _NUMERIC_ANALYSES, where
     for group in query.groups:
-        yield group.path, group.size is not None or group.ranges is not None, "group_by"
+        yield group.property_name, group.size is not None or group.ranges is not None, "group_by"
 
 
 def _of_value(
@@ -295,11 +295,14 @@ def _of_filters(filters: Iterable[Filter], seen: VisibleProperties, where: str) 
             yield from _of_condition(item, seen, f"{place}.property_value")
 
 
+_UNTYPED = (Operator.EXISTS, Operator.IN_GROUP, Operator.IN_COHORT, Operator.NOT_IN_COHORT)
+
+
 def _of_condition(item: Condition, seen: VisibleProperties, where: str) -> Iterator[DataWarning]:
     """Warnings about an operand of a type that the property never has."""
     operand = item.operand
     long = isinstance(operand, list) and len(operand) > LIST_LENGTH_MAX
-    if item.operator in (Operator.EXISTS, Operator.IN_GROUP) or operand is None or long:
+    if item.operator in _UNTYPED or operand is None or long:
         return
     simplified = operators.predicate((item,), seen.available)
     if simplified not in (p.FALSE, p.TRUE):

@@ -44,6 +44,10 @@ class GroupKey:
     """For an index: the predicate of the rows that a filter for null would keep."""
     greatest: float = 0.0
     """For buckets: an upper bound of the doubles' magnitudes."""
+    member: Predicate | None = None
+    """For a cohort: whether the row's actor is in it."""
+    actor: Predicate | None = None
+    """For a cohort: whether the row has an actor."""
 
     @cached_property
     def parts(self) -> tuple[KeyPart, ...]:
@@ -52,6 +56,8 @@ class GroupKey:
 
     @property
     def _values(self) -> tuple[KeyPart, ...]:
+        if self.member is not None:
+            return (KeyPart.BOOLEAN,) if self.columns else ()
         if self.ranges is not None:
             return (KeyPart.RANGE,) if self.columns else ()
         if self.size is not None:
@@ -91,7 +97,7 @@ class GroupKey:
 
     @property
     def list_column(self) -> Column | None:
-        plain = self.size is None and self.ranges is None
+        plain = self.size is None and self.ranges is None and self.member is None
         lists = (column for column in self.columns if column.kind is ColumnKind.JSON)
         return next(lists, None) if plain else None
 
@@ -107,6 +113,14 @@ def key_of_actor(path: str, view: View, links: IdLinks | None) -> GroupKey:
 
 
 def key_of_group(group: Group, view: View) -> GroupKey:
+    if group.cohort is not None:
+        condition = Condition(group.actor, Operator.IN_COHORT, group.cohort)
+        return GroupKey(
+            group.path,
+            view.available.at(group.actor),
+            member=view.condition((condition,)),
+            actor=operators.has_actor(group.actor, view.available),
+        )
     if group.size is None and group.ranges is None:
         return key_of(group.path, view)
     columns = view.available.numeric(group.path)

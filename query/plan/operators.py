@@ -17,6 +17,16 @@ from query.plan.predicates import Predicate
 from storage.instants import parse_instant
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+_PART_OF = {
+    ColumnKind.NUMBER: "number",
+    ColumnKind.INTEGER: "big",
+    ColumnKind.LONG: "big",
+    ColumnKind.STRING: "string",
+    ColumnKind.BOOLEAN: "boolean",
+    ColumnKind.INSTANT: "instant",
+}
+"""The part of an actor that a column holds; see ``query.plan.keys.KeyPart``."""
+_ELEMENT_PARTS = ("number", "big", "string", "boolean")
 _SIGNS = {Operator.LT: "<", Operator.LTE: "<=", Operator.GT: ">", Operator.GTE: ">="}
 
 
@@ -142,6 +152,11 @@ def _in_group(item: Condition, available: Available) -> Predicate:
         return _in_other_rows(item.operand.groups, item.operand.rows, available)
     row: Row = item.operand
     group, value = row.group, row.value
+    if group.cohort is not None:
+        if value is None:
+            return p.negated(has_actor(group.actor, available))
+        operator = Operator.IN_COHORT if value else Operator.NOT_IN_COHORT
+        return _COHORT_READERS[operator](Condition(group.actor, operator, group.cohort), available)
     if group.ranges is not None:
         wanted = [one for one in group.ranges if value in (None, one.label)]
         columns = available.numeric(item.path)
@@ -186,12 +201,42 @@ def _has_other_value(group: Group, values: Sequence[Any], available: Available) 
     these = p.some_of(
         _in_group(Condition(group.path, Operator.IN_GROUP, Row(group, value)), available) for value in values
     )
-    plain = group.size is None and group.ranges is None
+    plain = group.size is None and group.ranges is None and group.cohort is None
     lists = [column for column in available.at(group.path) if plain and column.kind is ColumnKind.JSON]
     elements = tuple(_exact(value) for value in values)
     without_list = p.negated(p.some_of(p.HasValue(column) for column in lists))
     others = (p.OtherElement(column, elements) for column in lists)
     return p.some_of((p.all_of((without_list, p.negated(these))), *others))
+
+
+def has_actor(path: str, available: Available) -> Predicate:
+    """True where the property has a value that identifies an actor."""
+    return p.some_of(
+        p.HasValueInList(column) if column.kind is ColumnKind.JSON else p.HasValue(column)
+        for column in available.at(path)
+    )
+
+
+def _in_cohort(item: Condition, available: Available) -> Predicate:
+    """True where the event's actor, or one of a list of them, is in the cohort."""
+    tables = available.actors_of(item.operand)
+    options: list[Predicate] = []
+    for column in available.at(item.path):
+        if column.kind is ColumnKind.JSON:
+            of_elements = tuple((part, tables[part]) for part in _ELEMENT_PARTS if part in tables)
+            options.append(p.HasElementInSet(column, of_elements) if of_elements else p.FALSE)
+        else:
+            table = tables.get(_PART_OF[column.kind])
+            options.append(p.FALSE if table is None else p.InSet(column, table))
+    return p.some_of(options)
+
+
+def _not_in_cohort(item: Condition, available: Available) -> Predicate:
+    """True where the event has an actor, and no actor of it is in the cohort."""
+    return p.all_of((has_actor(item.path, available), p.negated(_in_cohort(item, available))))
+
+
+_COHORT_READERS = {Operator.IN_COHORT: _in_cohort, Operator.NOT_IN_COHORT: _not_in_cohort}
 
 
 def _in_range(column: Column, one: ValueRange) -> Predicate:
@@ -214,6 +259,7 @@ _READERS: dict[Operator, Callable[[Condition, Available], Predicate]] = {
     Operator.WITHIN: _within,
     Operator.REGEX: _regex,
     Operator.IN_GROUP: _in_group,
+    **_COHORT_READERS,
 }
 
 

@@ -171,6 +171,29 @@ class OtherElement:
 
 
 @dataclass(frozen=True, slots=True)
+class InSet:
+    """The value is in a registered table of values of the column's kind."""
+
+    column: Column
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class HasElementInSet:
+    """The list has an element that is in a registered table: (part of an element's value, table) of each."""
+
+    column: Column
+    tables: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HasValueInList:
+    """The list has an element with a value: not null, an object or a list."""
+
+    column: Column
+
+
+@dataclass(frozen=True, slots=True)
 class InBucket:
     """The number in the columns lies in the bucket of this lower bound."""
 
@@ -201,6 +224,9 @@ Predicate = (
     | WithinCircle
     | WithoutValue
     | OtherElement
+    | InSet
+    | HasElementInSet
+    | HasValueInList
     | InBucket
 )
 
@@ -280,7 +306,7 @@ def size_of(predicate: Predicate) -> int:
             return sum(map(size_of, operands))
         case Not(operand=operand):
             return size_of(operand)
-        case InBucket(is_short=False):
+        case InBucket(is_short=False) | InSet() | HasElementInSet():
             return LONG_LIST_SIZE
         case OneOf(operands=operands) if len(operands) > VALUES_INLINE_MAX:
             return LONG_LIST_SIZE

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from query.language.nodes import Filter, Span
+from query.language.nodes import ActorCohort, Filter, Span
 from query.plan import operators
 from query.plan import predicates as p
 from query.plan.actors import LINKS_TABLE, UNLINKED, ActorColumn, IdLinks
-from query.plan.columns import EMPTIES_COLUMN, NULLS_COLUMN, TIMESTAMP_COLUMN, Available, Column
+from query.plan.cohort_sets import with_ids
+from query.plan.columns import (
+    EMPTIES_COLUMN,
+    NULLS_COLUMN,
+    TIMESTAMP_COLUMN,
+    ActorsOf,
+    ActorTables,
+    Available,
+    Column,
+    no_actors,
+)
 from query.plan.exact_sums import Extent
 from query.plan.operators import Spend
 from query.plan.predicates import Predicate
@@ -22,6 +32,8 @@ from query.plan.scans import Scan, hull, overlaps, pieces_of
 from storage.source import DataFile, Source
 
 SourceOf = Callable[[str], Source]
+ComputeActors = Callable[[ActorCohort, "Views"], Mapping[str, pa.Table]]
+"""Computes a cohort's actors: a table for each part that any has, with the column ``$member``, not null."""
 ExtentOf = Callable[["View", Column], Extent]
 Held = Callable[["View", Span], frozenset[str]]
 """Returns the lanes in which any event that the key sees has a value, within a span."""
@@ -62,10 +74,13 @@ class View:
     """Whether sums are planned so that they are always certain."""
     repeatable: bool = False
     """Whether the answer must be the same to the last bit however the events are arranged in files."""
+    actors_of: ActorsOf = no_actors
+    actor_tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    """The tables that ``actors_of`` has named, by name."""
 
     @cached_property
     def available(self) -> Available:
-        return Available(self.source.schema, _HeldColumns(self.files, self.source.tail))
+        return Available(self.source.schema, _HeldColumns(self.files, self.source.tail), self.actors_of)
 
     @property
     def rows(self) -> int:
@@ -83,7 +98,7 @@ class View:
         if self.held is None:
             return self.available
         kept = {name for name in (*self.held, NULLS_COLUMN.name, EMPTIES_COLUMN.name) if name in names}
-        return Available(self.source.schema, kept)
+        return Available(self.source.schema, kept, self.actors_of)
 
     def scan(
         self,
@@ -139,8 +154,11 @@ class View:
         return replace(scan, span=span, pieces=pieces)
 
     def tables(self, scan: Scan) -> dict[str, pa.Table]:
-        """The tables to register to run the scan: the tail with the scan's columns, and the links."""
-        tables = {LINKS_TABLE: scan.actors[0].links.table} if scan.actors else {}
+        """The tables to register to run the scan: the tail with the scan's columns, the links, and the actors
+        of cohorts."""
+        tables = dict(self.actor_tables)
+        if scan.actors:
+            tables[LINKS_TABLE] = scan.actors[0].links.table
         if scan.tail is None or self.source.tail is None:
             return tables
         names = {column.name for column in scan.columns} | {TIMESTAMP_COLUMN.name}
@@ -188,8 +206,44 @@ class Views:
     """Reads which ids belong to one actor."""
     asked: list[tuple[str, View]] = field(default_factory=list)
     """Every requested collection, and its view."""
+    compute_actors: ComputeActors | None = None
+    """Computes the actors of a cohort from these views; None where no cohort can be asked for."""
+    actor_tables: dict[str, pa.Table] = field(default_factory=dict)
+    """The actors of the cohorts that were asked for, by the names of their tables."""
     _sources: dict[str, Source] = field(default_factory=dict)
     _links: IdLinks | None = None
+    _cohorts: dict[str, tuple[ActorTables, ActorTables]] = field(default_factory=dict)
+
+    def actors_of(self, cohort: ActorCohort) -> ActorTables:
+        """The tables of the ids that the cohort's actors have in events. Raises QueryError."""
+        return self._tables_of(cohort)[1]
+
+    def own_actors_of(self, cohort: ActorCohort) -> ActorTables:
+        """The tables of the cohort's actors, each once: of linked ids the one that stands for all."""
+        return self._tables_of(cohort)[0]
+
+    def _tables_of(self, cohort: ActorCohort) -> tuple[ActorTables, ActorTables]:
+        """The tables of the cohort, which is computed once, from the same snapshot as all else and under the
+        key's filters."""
+        # As text: equal values such as 1 and true make different cohorts.
+        key = repr(cohort)
+        if key in self._cohorts:
+            return self._cohorts[key]
+        if self.compute_actors is None:
+            raise AssertionError(f"the cohort {cohort.name!r} is used where none can be")
+        found = self.compute_actors(cohort, self)
+        # Cohorts that this one names were added meanwhile.
+        name = f"$cohort{len(self._cohorts)}"
+        own = self._registered(name, found)
+        links = self.links() if cohort.merged else UNLINKED
+        linked = own if not links else self._registered(f"{name}.ids", with_ids(found, links))
+        self._cohorts[key] = own, linked
+        return own, linked
+
+    def _registered(self, name: str, tables: Mapping[str, pa.Table]) -> ActorTables:
+        names = {part: f"{name}.{part}" for part in tables}
+        self.actor_tables.update({names[part]: table for part, table in tables.items()})
+        return names
 
     def links(self) -> IdLinks:
         """Which ids belong to one actor, as far as the key sees it; read where it is first needed."""
@@ -222,6 +276,8 @@ class Views:
             extent_of=self.extent_of,
             exact=self.exact,
             repeatable=self.repeatable,
+            actors_of=self.actors_of,
+            actor_tables=self.actor_tables,
         )
         if self.held is not None:
             view = replace(view, held=self.held(view, hull(timeframes)))

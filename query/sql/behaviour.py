@@ -15,7 +15,7 @@ from query.sql.keys import PART_TYPES, key_parts, unnested, value_cells
 from query.sql.reading import in_span
 from query.sql.statement import TIME_US, Note, Statement, col, joined, name, noted, sql, whole
 
-_MASK = name("$mask")
+MASK = name("$mask")
 _TIME = name("$time")
 _PERIOD = name("$period")
 ValueParts = Sequence[Sequence[KeyPart]]
@@ -38,12 +38,12 @@ def rows(
     ``timed``: with the event's time in µs, and with the parts of the ``values``.
     """
     expressions = dict(zip(key.parts, key_parts(key, 0), strict=True))
-    actor = [_cell(expressions, part, _part(part)) for part in parts]
+    actor = [_cell(expressions, part, part_name(part)) for part in parts]
     bits = [
         sql("(CASE WHEN {} AND {} THEN {} ELSE 0 END)", condition(test), in_span(span), whole(1 << bit))
         for bit, test, span in tests
     ]
-    cells = [*actor, sql("CAST(({}) AS BIGINT) AS {}", joined(" | ", bits), _MASK)]
+    cells = [*actor, sql("CAST(({}) AS BIGINT) AS {}", joined(" | ", bits), MASK)]
     if timed:
         cells.append(sql("epoch_us({}) AS {}", col(TIMESTAMP_COLUMN), _TIME))
     for at, (value, listed) in enumerate(zip(values, value_parts, strict=True)):
@@ -60,21 +60,21 @@ def actors_by_mask(
     Rows are (actor's parts, mask), at most ``actors_max`` + 1 of them, where ``actors_max`` is given;
     otherwise (mask, number of actors). The branches are made by ``rows``.
     """
-    names = joined(", ", map(_part, parts))
+    names = joined(", ", map(part_name, parts))
     per_actor = sql(
         "SELECT {}, bit_or({}) AS {} FROM ({})\nWHERE {} GROUP BY {} HAVING bit_or({}) & 1 = 1",
         names,
-        _MASK,
-        _MASK,
+        MASK,
+        MASK,
         joined("\nUNION ALL", branches),
-        _has_actor(parts),
+        has_actor(parts),
         names,
-        _MASK,
+        MASK,
     )
     actors = noted(Note.ACTORS, per_actor)
     if actors_max is not None:
         return sql("{} LIMIT {}", actors, whole(actors_max + 1))
-    return noted(Note.MASKS, sql("SELECT {}, count(*) FROM ({})\nGROUP BY 1", _MASK, actors))
+    return noted(Note.MASKS, sql("SELECT {}, count(*) FROM ({})\nGROUP BY 1", MASK, actors))
 
 
 def events(
@@ -86,12 +86,12 @@ def events(
     ``timed``.
     """
     cells = [
-        *map(_part, parts),
+        *map(part_name, parts),
         sql(
             "CAST({} AS {}) AS {}",
-            _MASK,
+            MASK,
             _mask_type(selections),
-            _MASK,
+            MASK,
         ),
         _TIME,
         *(_value_part(at, part) for at, listed in enumerate(value_parts) for part in listed),
@@ -102,8 +102,8 @@ def events(
             "SELECT {} FROM ({})\nWHERE {} <> 0 AND ({})",
             joined(", ", cells),
             joined("\nUNION ALL", branches),
-            _MASK,
-            _has_actor(parts),
+            MASK,
+            has_actor(parts),
         ),
     )
 
@@ -127,7 +127,7 @@ def active_periods(
     ``runs`` are those of the periods, of which the first one has the number ``first``. What comes before it,
     if ``first`` is above 0, has the number 0. The branches are made by ``rows`` with ``timed``.
     """
-    listed = joined(", ", map(_part, parts))
+    listed = joined(", ", map(part_name, parts))
     index = sql("CAST({} AS INTEGER)", bucket_index(runs))
     if first:
         start = whole(runs[0].start_us)
@@ -138,8 +138,8 @@ def active_periods(
         _TIME,
         TIME_US,
         joined("\nUNION ALL", branches),
-        _MASK,
-        _has_actor(parts),
+        MASK,
+        has_actor(parts),
     )
     placed = sql("SELECT {}, {} AS {} FROM ({})", listed, index, _PERIOD, noted(Note.EVENTS, acted))
     bits = [_bits_of_word(number, words, word_bits) for number in range(words)]
@@ -166,11 +166,11 @@ def _bits_of_word(number: int, words: int, word_bits: int) -> Statement:
     )
 
 
-def _has_actor(parts: Sequence[KeyPart]) -> Statement:
-    return joined(" OR ", (sql("{} IS NOT NULL", _part(part)) for part in parts))
+def has_actor(parts: Sequence[KeyPart]) -> Statement:
+    return joined(" OR ", (sql("{} IS NOT NULL", part_name(part)) for part in parts))
 
 
-def _part(part: KeyPart) -> Statement:
+def part_name(part: KeyPart) -> Statement:
     return name(f"${part}")
 
 

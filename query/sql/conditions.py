@@ -10,9 +10,17 @@ from query.plan.columns import Column, ColumnKind
 from query.plan.exact_sums import EXACT_DOUBLES
 from query.plan.keys import GroupKey, KeyPart
 from query.plan.predicates import Predicate
-from query.sql.lists import has_element, other_element, same_list, without_value
+from query.sql.lists import (
+    element_in_set,
+    has_element,
+    other_element,
+    same_list,
+    value_in_list,
+    without_value,
+)
 from query.sql.numeric_buckets import bucket_parts
 from query.sql.statement import (
+    MEMBER,
     Statement,
     bound,
     col,
@@ -20,6 +28,7 @@ from query.sql.statement import (
     instant,
     joined,
     marked_instant,
+    name,
     read,
     sql,
     whole,
@@ -63,6 +72,15 @@ def condition(predicate: Predicate) -> Statement:
             return without_value(column)
         case p.OtherElement(column=column, elements=values):
             return other_element(column, values)
+        case p.InSet(column=column, table=table):
+            # Integers that no double holds are texts among actors.
+            integer = column.kind is ColumnKind.INTEGER
+            value = sql("CAST({} AS VARCHAR)", col(column)) if integer else col(column)
+            return sql("{} IN (SELECT {} FROM {})", value, MEMBER, name(table))
+        case p.HasElementInSet(column=column, tables=tables):
+            return element_in_set(column, tables)
+        case p.HasValueInList(column=column):
+            return value_in_list(column)
         case p.InBucket():
             return _in_bucket(predicate)
 

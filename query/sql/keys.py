@@ -21,6 +21,9 @@ from query.sql.statement import Note, Statement, col, joined, name, noted, sql
 
 def key_parts(key: GroupKey, position: int) -> list[Statement]:
     """One expression for each of the key's parts; ``position`` distinguishes the unnested lists of keys."""
+    if key.member is not None and key.actor is not None:
+        member = sql("(CASE WHEN {} THEN ({}) IS TRUE END)", condition(key.actor), condition(key.member))
+        return [member] if key.columns else []
     if key.ranges is not None:
         return [range_index(key.columns, key.ranges)] if key.columns else []
     if key.size is not None:

@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 from query.plan import predicates as p
 from query.plan.columns import Column
-from query.sql.statement import Statement, bound, col, joined, own_list, read, sql
+from query.sql.statement import MEMBER, Statement, bound, col, joined, name, own_list, read, sql
 
 _ELEMENT_TEXT = Statement("CAST(e AS VARCHAR)")
 _ELEMENT_IS_NUMBER = Statement("json_type(e) IN ('UBIGINT', 'BIGINT', 'DOUBLE')")
@@ -121,6 +121,32 @@ def without_value(column: Column) -> Statement:
         col(column),
         elements(col(column)),
         joined(" AND ", parts),
+    )
+
+
+def value_in_list(column: Column) -> Statement:
+    """Whether the list has an element that a group is for."""
+    parts = [Statement(f"v.{part} IS NOT NULL") for part in _PART_TYPES]
+    return sql(
+        "({} IS NOT NULL AND len(list_filter({}, lambda v: v IS NOT NULL AND ({}))) > 0)",
+        col(column),
+        elements(col(column)),
+        joined(" OR ", parts),
+    )
+
+
+def element_in_set(column: Column, tables: Sequence[tuple[str, str]]) -> Statement:
+    """Whether an element is in one of the tables, each of the values of one part.
+
+    The engine evaluates it once for each distinct list.
+    """
+    tests = [
+        sql("e.{} IN (SELECT {} FROM {})", Statement(part), MEMBER, name(table)) for part, table in tables
+    ]
+    return sql(
+        "EXISTS (SELECT 1 FROM (SELECT unnest({}) AS e) WHERE {})",
+        elements(col(column)),
+        joined(" OR ", tests),
     )
 
 

@@ -48,6 +48,7 @@ class Note(StrEnum):
     MASKS = "how many actors did the same steps"
     ACTORS = "the steps that each actor did, of those who did the first"
     STEPS = "the steps that each event counts for"
+    COHORT = "the actors of a cohort: what each did, counted"
     EVENTS = "the events that count for a step, their actors and times"
     ACTOR = "the actor of each event: of linked ids the one that stands for all"
     LINKS = "which ids belong together, in the order in which this was said"
@@ -132,5 +133,7 @@ def marked_instant(us: int) -> Statement:
     return sql("make_timestamptz({})", whole(us))
 
 
+MEMBER = Statement('"$member"')
+"""The one column of a table with the actors of a cohort."""
 TIME_US = Statement('"$us"')
 """A row's time in µs, an integer."""

@@ -260,6 +260,7 @@ class ExportService:
             check_regex=self._query_service.check_regex,
             check=deadline.check,
             preferences=self._query_service.preferences_of(project),
+            find_cohort=self._query_service.find_cohort(project.id),
         )
         assert isinstance(request.query, ExtractionQuery)
         return request.query

@@ -47,6 +47,7 @@ from service.http.routes.administration import (
     stored_files,
     usage,
 )
+from service.http.routes.cohorts import definitions
 from service.http.routes.dashboards import documents, shares, tiles
 from service.http.routes.importing import imports
 from service.http.routing import RuledRoute, script_callback
@@ -61,6 +62,7 @@ SERVED = (
     live_tail.area,
     schema.area,
     saved_queries.area,
+    definitions.area,
     datasets.area,
     documents.area,
     tiles.area,
@@ -98,6 +100,7 @@ AREAS = (
     extractions.area,
     live_tail.area,
     saved_queries.area,
+    definitions.area,
     datasets.area,
     documents.area,
     tiles.area,

@@ -48,6 +48,8 @@ class Purge:
         for query in catalog.saved_queries.of_project(project.id):
             for name in catalog.saved_queries.remove(project.id, query.name) or ():
                 (catalog.folder.results / name).unlink(missing_ok=True)
+        for cohort in catalog.cohorts.of_project(project.id):
+            catalog.cohorts.remove(project.id, cohort.name)
         for dashboard in catalog.dashboards.of_project(project.id):
             catalog.dashboards.remove(project.id, dashboard.name)
         for dataset in catalog.datasets.of_project(project.id):

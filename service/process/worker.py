@@ -63,6 +63,7 @@ from service.queries.arrival_finder import ArrivalFinder
 from service.queries.live_tails import LiveTails, TailLimits
 from service.queries.profiles import Profiles
 from service.queries.query_service import QueryService
+from service.queries.saved_cohorts import SavedCohorts
 from service.queries.sql_service import SqlService
 from service.queries.tail_cursor import TailCursors
 from service.saved_queries.result_cache import ResultCache
@@ -146,7 +147,7 @@ async def composed(
         tenants = _tenants(catalog, catalog_threads, clock)
         quotas = _quotas(settings, catalog, tenants, metrics, clock)
         query_service = _query_service(
-            settings, reader, engine, concurrency, metrics, query_threads, clock, quotas
+            settings, catalog, reader, engine, concurrency, metrics, query_threads, clock, quotas
         )
         results = Results(catalog, reader, engine, settings.query_limits, settings.preferences)
         saved = ResultCache(
@@ -276,6 +277,7 @@ def _budgets(catalog: Catalog, clock: Callable[[], int]) -> EmbedBudgets:
 
 def _query_service(
     settings: Settings,
+    catalog: Catalog,
     reader: Reader,
     engine: Engine,
     concurrency: Concurrency,
@@ -297,6 +299,7 @@ def _query_service(
         strict=settings.unknown_parameters == "refuse",
         kept_bytes_max=_kept_answers_max(settings) - _kept_profiles_max(settings),
         preferences=settings.preferences,
+        cohorts_of=SavedCohorts(catalog).of,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from query.answers.extraction import is_wanted
+from query.language.cohorts.finding import cohorts_in
 from query.language.fields import whole, wrong
 from query.language.nodes import ExtractionQuery, Filter, Span
 from query.language.parameter_table import EXTRACTION
@@ -124,7 +125,10 @@ class Profiles:
         names, last = request.page(await names_of())
         query = ProfileQuery(request.collection, request.span, request.filters, names, request.top)
         response, source = await self._query_service.profile(caller, query, forced, {"next": last}, gone)
-        self._kept.put(key, _KeptProfile(response.body, _state(source)), len(response.body) + len(key))
+        if not any(cohorts_in(request.filters)):
+            # Who is in a cohort depends on other collections too.
+            kept_profile = _KeptProfile(response.body, _state(source))
+            self._kept.put(key, kept_profile, len(response.body) + len(key))
         return response
 
 

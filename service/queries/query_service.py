@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from query.answers.cohorts.answering import cohort_answer
 from query.answers.freshness import RecordingSource, is_named
 from query.answers.pipeline import Answer, Conditions, Work, answer, answered
 from query.answers.profiles.reading import profile
@@ -31,8 +32,9 @@ from query.errors import (
 )
 from query.json_encoding import dumps
 from query.language import parameters
+from query.language.cohorts.naming import FindCohort, cohort_of, no_saved
 from query.language.filters import CheckRegex
-from query.language.nodes import Filter, ParsedQuery
+from query.language.nodes import ActorCohort, Filter, Members, ParsedQuery
 from query.language.parameters import without_use
 from query.language.parse import parse
 from query.language.preferences import KEEN, Preferences
@@ -40,7 +42,7 @@ from query.limits import Limits
 from query.plan.data_warnings import DataWarning, without_effect
 from query.plan.profile import ProfileQuery
 from service.auth.principal import Caller, Permission
-from service.errors import ApiError, Forbidden, RateLimited
+from service.errors import ApiError, Forbidden, NotFound, RateLimited
 from service.limits.concurrency_limiter import Concurrency
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import NoStore, Quotas, Tally
@@ -49,7 +51,7 @@ from service.queries.answer_cache import BYTES_MAX as KEPT_BYTES_MAX
 from service.queries.answer_cache import AnswerCache, kept_answer, key_of
 from service.queries.past import Asked, asked
 from service.queries.sight import SourceReader, WarningFinder
-from service.telemetry.metrics import IDENTITY, PROFILE, QUERY_KINDS, Metrics
+from service.telemetry.metrics import COHORT, IDENTITY, PROFILE, QUERY_KINDS, Metrics
 from service.threads import in_thread
 from storage.catalog.catalog import system_clock
 from storage.catalog.tenants.records import Project
@@ -59,6 +61,8 @@ from storage.source import Source, SourceGone
 T = TypeVar("T")
 GONE_AFTER_SECONDS = 0.05
 """How long a query runs before its client's connection is watched."""
+CohortsOf = Callable[[str], FindCohort]
+"""Returns what finds the saved cohorts of the project with this id."""
 Warn = Callable[[Mapping[str, Source]], list[DataWarning]]
 """Finds the warnings for an answer that was computed from these sources."""
 
@@ -95,9 +99,11 @@ class QueryService:
         strict: bool = True,
         kept_bytes_max: int = KEPT_BYTES_MAX,
         preferences: Preferences = KEEN,
+        cohorts_of: CohortsOf | None = None,
     ) -> None:
         """``strict``: refuse parameters that a query does not take. ``kept_bytes_max``: bytes of answers that
-        are kept to be repeated. ``preferences``: for projects that have none."""
+        are kept to be repeated. ``preferences``: for projects that have none. ``cohorts_of`` finds the saved
+        cohorts of a project; without it no question has any."""
         self._reader = reader
         self._engine = engine
         self._limits = limits
@@ -110,6 +116,7 @@ class QueryService:
         self._clock = clock
         self.strict = strict
         self._preferences = preferences
+        self._cohorts_of = cohorts_of
         self._seconds = {name: metrics.histogram("acumen_query_seconds", name) for name in QUERY_KINDS}
         self._ends = {
             end: metrics.counter("acumen_queries_total", end)
@@ -137,10 +144,74 @@ class QueryService:
         """The preferences by which the project's queries are parsed."""
         return self._preferences.of_project(project.preferences)
 
-    def judge(self, project: Project, analysis: str, params: Mapping[str, Any]) -> ParsedQuery:
-        """The parsed query of a definition that is to be stored, as of now. Blocks. Raises InvalidQuery."""
+    def judge(
+        self, project: Project, analysis: str, params: Mapping[str, Any], *, cohorts: bool = True
+    ) -> ParsedQuery:
+        """The parsed query of a definition that is to be stored, as of now; ``cohorts``: whether it may use
+        any. Blocks. Raises InvalidQuery."""
         deadline = Deadline.after(self._limits.timeout_seconds)
-        return self._read(analysis, params, deadline, self.preferences_of(project))
+        return self._read(analysis, params, deadline, project, cohorts=cohorts)
+
+    def judge_cohort(self, project: Project, name: str, definition: Mapping[str, Any]) -> ActorCohort:
+        """The parsed cohort of a definition that is to be stored. Blocks. Raises InvalidQuery."""
+        return self._cohort(project, name, definition)
+
+    async def cohort_actors(
+        self,
+        caller: Caller,
+        name: str,
+        limit: int,
+        gone: Callable[[], Awaitable[None]],
+    ) -> QueryResponse:
+        """How many actors a saved cohort has now, and the first of them, under the caller's filters.
+
+        Raises NotFound, QueryError, RateLimited.
+        """
+
+        def work(token: CancelToken) -> QueryResponse:
+            deadline = Deadline.after(self._limits.timeout_seconds, token)
+            cohort = self.saved_cohort(caller.project, name)
+            computed = cohort_answer(
+                cohort,
+                limit,
+                self._source_of(caller),
+                self._engine,
+                limits=self._limits,
+                ends=deadline,
+                forced_filters=caller.filters_for(Permission.QUERIES),
+                project_id=caller.project.id,
+            )
+            return _written(computed, self._limits)
+
+        return await self.during(caller, COHORT, work, gone)
+
+    def saved_cohort(self, project: Project, name: str) -> ActorCohort:
+        """The saved cohort of this name, as of now. Blocks. Raises NotFound, InvalidQuery."""
+        find = self.find_cohort(project.id) or no_saved
+        saved = find(name)
+        if saved is None:
+            raise NotFound.named("cohort", name)
+        return self._cohort(project, name, saved.definition, saved.members)
+
+    def _cohort(
+        self, project: Project, name: str, definition: Mapping[str, Any], members: Members | None = None
+    ) -> ActorCohort:
+        deadline = Deadline.after(self._limits.timeout_seconds)
+        return cohort_of(
+            name,
+            definition,
+            self.find_cohort(project.id) or no_saved,
+            members=members,
+            now_us=self._clock(),
+            limits=self._limits,
+            check_regex=self._engine.check_regex,
+            check=deadline.check,
+            preferences=self.preferences_of(project),
+        )
+
+    def find_cohort(self, project_id: str) -> FindCohort | None:
+        """What finds the saved cohorts of the project; it blocks."""
+        return None if self._cohorts_of is None else self._cohorts_of(project_id)
 
     async def ask(
         self,
@@ -317,15 +388,14 @@ class QueryService:
         deadline = Deadline.after(self._limits.timeout_seconds, token)
         params = read()
         about = asked(self._reader, caller, params, self._clock())
-        preferences = self.preferences_of(caller.project)
-        question = self._read(analysis, params, deadline, preferences, about)
+        question = self._read(analysis, params, deadline, caller.project, about)
         if question.explain:
             check_may_explain(caller)
         source_of = past.source_of(self._reader, caller.project.id, about.version)
         forced = caller.filters_for(Permission.QUERIES)
         warn = self._warner(caller, analysis, params, question, deadline)
         seers = (*forced, *(() if warn is None else caller.filters_for(Permission.SCHEMA)))
-        apart = (warn is not None, seers, question.preferences)
+        apart = (warn is not None, seers, question.preferences, question.cohorts)
         key = key_of(caller.project.id, analysis, params, forced, apart)
         if key is None:
             return self._compute(caller, question, source_of, deadline, forced, warn)
@@ -368,8 +438,10 @@ class QueryService:
         analysis: str,
         params: Mapping[str, Any],
         deadline: Deadline,
-        preferences: Preferences,
+        project: Project,
         about: Asked | None = None,
+        *,
+        cohorts: bool = True,
     ) -> ParsedQuery:
         """The parsed query. Raises InvalidQuery."""
         if self.strict:
@@ -381,8 +453,9 @@ class QueryService:
             limits=self._limits,
             check_regex=self._engine.check_regex,
             check=deadline.check,
-            preferences=preferences,
+            preferences=self.preferences_of(project),
             version="" if about is None or about.version is None else str(about.version),
+            find_cohort=self.find_cohort(project.id) if cohorts else None,
         )
 
     def _source_of(self, caller: Caller) -> Callable[[str], Source]:

@@ -35,7 +35,7 @@ from query.answers.freshness import (
 )
 from query.answers.pipeline import Answer, answer
 from query.engine.engine import CancelToken, Deadline, Engine
-from query.errors import DataDamaged, QueryCancelled, QueryError
+from query.errors import DataDamaged, InvalidQuery, QueryCancelled, QueryError
 from query.language.analyses.behaviour_nodes import FunnelQuery
 from query.language.nodes import Filter, ParsedQuery
 from query.language.parse import parse
@@ -44,6 +44,7 @@ from query.limits import Limits
 from service.errors import ServiceUnavailable
 from service.queries.project_preferences import ProjectPreferences
 from service.queries.query_service import written
+from service.queries.saved_cohorts import SavedCohorts
 from service.queries.sight import SourceReader
 from service.saved_queries.definition import KEPT_BESIDE, analysis_type, is_funnel
 from storage.catalog.catalog import Catalog
@@ -73,7 +74,7 @@ class Freshness(Enum):
     FRESH = "fresh"
     STALE = "stale"
     ERASED = "erased"
-    """Events of its collections were deleted or changed: it must no longer be shown."""
+    """Events of its collections were deleted or changed, or its cohorts were: it must no longer be shown."""
     UNSURE = "unsure"
     """Only counting the events can decide it."""
 
@@ -99,6 +100,7 @@ class Results:
         preferences: Preferences = KEEN,
     ) -> None:
         """``preferences``: of projects that have none."""
+        self._cohorts = SavedCohorts(catalog)
         self._preferences = ProjectPreferences(catalog, preferences)
         self._catalog = catalog
         self._folder = catalog.folder.results
@@ -157,9 +159,7 @@ class Results:
             self.remove_file(self._catalog.saved_queries.store_run(failed))
             raise
         digest = hashlib.sha256(result).hexdigest()
-        kept = SavedResult(
-            now_us, sum(covered.counts[:events]), _covers_text(covered, request.preferences), file, digest
-        )
+        kept = SavedResult(now_us, sum(covered.counts[:events]), _covers_text(covered, request), file, digest)
         run = SavedRun(query.id, audience.digest, query.version, now_us, _elapsed_us(started), None, 0, kept)
         self._note(file, outlines(scopes, sources.given))
         self.remove_file(self._catalog.saved_queries.store_run(run))
@@ -180,7 +180,13 @@ class Results:
         sources = {name: source_of(name) for name in covered.erasures}
         if erased(covered, sources):
             return Freshness.ERASED
-        request = self._parsed(query, result.asked_us, None)
+        try:
+            request = self._parsed(query, result.asked_us, None)
+        except InvalidQuery:
+            # A cohort that it names is gone.
+            return Freshness.ERASED
+        if request.cohorts != _cohorts(result.covers):
+            return Freshness.ERASED
         if request.preferences != _preferences(result.covers):
             return Freshness.STALE
         with self._lock:
@@ -245,6 +251,7 @@ class Results:
             check_regex=self._engine.check_regex,
             check=deadline.check if deadline is not None else lambda: None,
             preferences=self._preferences.of(query.project_id),
+            find_cohort=self._cohorts.of(query.project_id),
         )
 
     def _answer(
@@ -345,7 +352,8 @@ def _without_filters(request: ParsedQuery) -> ParsedQuery:
     return replace(request, query=replace(request.query, steps=tuple(steps)))
 
 
-def _covers_text(covered: Covered, preferences: Preferences) -> str:
+def _covers_text(covered: Covered, request: ParsedQuery) -> str:
+    preferences = request.preferences
     collections: dict[str, Any] = {
         name: [one.collection_id, one.erase_version] for name, one in covered.erasures.items()
     }
@@ -353,6 +361,8 @@ def _covers_text(covered: Covered, preferences: Preferences) -> str:
     if preferences.actor is not None:
         preferred[ACTOR] = preferences.actor
     covers = {"collections": collections, "counts": covered.counts, "preferences": preferred}
+    if request.cohorts:
+        covers["cohorts"] = dict(request.cohorts)
     return json.dumps(covers, separators=(",", ":"))
 
 
@@ -362,6 +372,11 @@ def _covered(text: str) -> Covered:
         {name: ErasureMark(*one) for name, one in covers["collections"].items()},
         tuple(covers["counts"]),
     )
+
+
+def _cohorts(text: str) -> tuple[tuple[str, str], ...]:
+    """The cohorts that a result was computed with, by name and version."""
+    return tuple(sorted(json.loads(text).get("cohorts", {}).items()))
 
 
 def _preferences(text: str) -> Preferences:

@@ -22,9 +22,10 @@ from service.machine import allocate
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 PROFILE = "profile"
+COHORT = "cohort"
 SQL = "sql"
 IDENTITY = "identities"
-QUERY_KINDS = (*ANALYSIS_NAMES, PROFILE, SQL, IDENTITY)
+QUERY_KINDS = (*ANALYSIS_NAMES, PROFILE, COHORT, SQL, IDENTITY)
 """What takes a query's slot: analyses, profiles of collections, and SQL."""
 ROUTES = ("record", "queries", "schema", "tail", "discovery", "system", "other")
 PAUSES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)

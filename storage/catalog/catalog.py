@@ -15,6 +15,7 @@ from storage.catalog import migration
 from storage.catalog.database.change_mark import Marks
 from storage.catalog.database.connection import Database
 from storage.catalog.database.versions import Area, Versions
+from storage.catalog.derived.cohorts import Cohorts
 from storage.catalog.derived.dashboards import Dashboards
 from storage.catalog.derived.datasets import Datasets
 from storage.catalog.derived.exports import Exports
@@ -91,6 +92,7 @@ class Catalog:
         self.streams = Streams(database, clock)
 
         self.saved_queries = SavedQueries(database, clock)
+        self.cohorts = Cohorts(database, clock)
         self.dashboards = Dashboards(database, clock, keyring)
         self.shares = Shares(database, clock)
         self.datasets = Datasets(database, clock)

@@ -138,6 +138,15 @@ class UnknownDataset(CatalogError):
         self.name = name
 
 
+class TooManyMembers(CatalogError):
+    """A static cohort would list more actors than it may."""
+
+    def __init__(self, name: str, number: int, most: int) -> None:
+        super().__init__(f"The cohort '{name}' would list {number:,} actors; it may list at most {most:,}.")
+        self.name = name
+        self.most = most
+
+
 class DuplicateDataset(CatalogError):
     pass
 

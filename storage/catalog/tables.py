@@ -431,6 +431,31 @@ dashboard_shares = Table(
 )
 """``sealed`` is the key of the share's token. ``used_us`` is kept to the day."""
 
+cohorts = Table(
+    "cohorts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("actor_property", Text),
+    Column("version", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("modified_us", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+"""``actor_property`` is that of a static cohort; others have none here."""
+
+cohort_members = Table(
+    "cohort_members",
+    metadata,
+    Column("cohort_id", Integer, ForeignKey("cohorts.id"), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("members", Text, nullable=False),
+)
+"""The actors of each static cohort: how many, and a JSON list of the JSON text of each."""
+
 activity = Table(
     "activity",
     metadata,

@@ -6,7 +6,9 @@ import json
 import math
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from fractions import Fraction
 from itertools import pairwise, product
 from typing import Any
@@ -16,9 +18,11 @@ from query.language.analyses.behaviour_nodes import FunnelQuery
 from query.language.analyses.retention_nodes import RetentionQuery
 from query.language.analyses.sequence_nodes import EventList
 from query.language.nodes import (
+    ActorCohort,
     Analysis,
     AnyOf,
     Circle,
+    CohortCondition,
     Condition,
     ExtractionQuery,
     Filter,
@@ -103,9 +107,61 @@ def miles(circle: Circle, value: Any) -> float | None:
     return 3958.7613 * 2 * math.asin(math.sqrt(min(1.0, half)))
 
 
+COHORT_EVENTS: ContextVar[dict[str, list[Event]]] = ContextVar("COHORT_EVENTS")
+"""The events of all collections, for cohorts."""
+
+
+def actor_key(path: str, value: Any) -> Any:
+    return (type(value) is bool, order_at(path, value))
+
+
+def actors_in(event: Event, path: str) -> set[Any]:
+    return {actor_key(path, value) for value in values_of(event, path) if value is not None}
+
+
+def cohort_actors(cohort: ActorCohort) -> set[Any]:
+    collections = COHORT_EVENTS.get()
+    if cohort.members is not None:
+        return {actor_key("listed", canonical(value)) for value in cohort.members.values}
+    if cohort.funnel is not None:
+        asked = cohort.funnel.funnel
+        assert isinstance(asked, FunnelQuery)
+        step, before = cohort.funnel.step, cohort.funnel.step - 1
+        while before > 0 and asked.steps[before].optional:
+            before -= 1
+        counted = funnel_actors(asked, collections)
+        return counted[before] - counted[step] if cohort.funnel.dropped else counted[step]
+    every = [numbers_of(one) for one in cohort.every]
+    some = [numbers_of(one) for one in cohort.some]
+    return {
+        actor
+        for actor in {actor for numbers in (*every, *some) for actor in numbers}
+        if all(one.holds(numbers[actor]) for one, numbers in zip(cohort.every, every, strict=True))
+        and (
+            not some or any(one.holds(numbers[actor]) for one, numbers in zip(cohort.some, some, strict=True))
+        )
+    }
+
+
+def numbers_of(condition: CohortCondition) -> Counter[Any]:
+    of = condition.of
+    if isinstance(of, ActorCohort):
+        return Counter(cohort_actors(of))
+    chosen = select(COHORT_EVENTS.get().get(of.collection, []), of.span, of.filters)
+    return Counter(actor for event in chosen for actor in actors_in(event, of.actor))
+
+
+def is_member(event: Event, path: str, cohort: ActorCohort) -> bool | None:
+    """None where the event has no actor."""
+    actors = actors_in(event, path)
+    return bool(actors & cohort_actors(cohort)) if actors else None
+
+
 def matches(event: Event, item: Filter) -> bool:
     if isinstance(item, AnyOf):
         return any(matches(event, operand) for operand in item.operands)
+    if item.operator in (Operator.IN_COHORT, Operator.NOT_IN_COHORT):
+        return is_member(event, item.path, item.operand) is (item.operator is Operator.IN_COHORT)
     value = lookup(event, item.path)
     operator, operand = item.operator, item.operand
     if operator is Operator.IN_GROUP:
@@ -239,6 +295,9 @@ def float_or_int(value: Fraction) -> int | float | None:
 
 def group_values(event: Event, group: Group) -> list[Any]:
     """(what sorts it, what the row says) of each of the event's values."""
+    if group.cohort is not None:
+        member = is_member(event, group.actor, group.cohort)
+        return [(order_of(member), member)]
     if group.size is None and group.ranges is None:
         return [(order_at(group.path, value), value) for value in values_of(event, group.path)]
     value = lookup(event, group.path)
@@ -315,10 +374,22 @@ def results(query: MetricQuery, events: list[Event]) -> Any:
     return found if query.multi else found["result"]
 
 
+def funnel_actors(query: FunnelQuery, collections: dict[str, list[Event]]) -> list[set[Any]]:
+    _, _, keys = funnel_steps(query, collections)
+    return keys
+
+
 def funnel(query: FunnelQuery, collections: dict[str, list[Event]]) -> tuple[list[int], list[Any]]:
     """(result, the sorted actors of each step)"""
+    counts, actors, _ = funnel_steps(query, collections)
+    return counts, actors
+
+
+def funnel_steps(
+    query: FunnelQuery, collections: dict[str, list[Event]]
+) -> tuple[list[int], list[Any], list[Any]]:
     survivors: dict[Any, Any] | None = None
-    counts, actors = [], []
+    counts, actors, keys = [], [], []
     for step in query.steps:
         found = {
             order_at(step.actor, value): value
@@ -334,8 +405,9 @@ def funnel(query: FunnelQuery, collections: dict[str, list[Event]]) -> tuple[lis
             here = {key: value for key, value in survivors.items() if key in found}
         counts.append(len(here))
         actors.append([here[key] for key in sorted(here)])
+        keys.append({(type(value) is bool, key) for key, value in here.items()})
         survivors = survivors if step.optional else here
-    return counts, actors
+    return counts, actors, keys
 
 
 def retention(query: RetentionQuery, collections: dict[str, list[Event]]) -> dict[Any, Any]:

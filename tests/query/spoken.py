@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from query.language.analyses.behaviour_nodes import FunnelQuery, Step
 from query.language.analyses.sequence_nodes import EventList, PathsQuery, SessionsQuery
 from query.language.nodes import (
+    ActorCohort,
     AnyOf,
     Circle,
+    CohortCondition,
     ExtractionQuery,
     Filter,
     Group,
@@ -32,6 +35,8 @@ def _filter(item: Filter) -> Json:
     if isinstance(item, AnyOf):
         return {"operator": "or", "operands": filters(item.operands)}
     operand = item.operand
+    if isinstance(operand, ActorCohort):
+        operand = cohort(operand)
     if isinstance(operand, Circle):
         place = [operand.longitude, operand.latitude]
         operand = {"coordinates": place, "max_distance_miles": operand.miles}
@@ -40,6 +45,49 @@ def _filter(item: Filter) -> Json:
         group = _group(operand.group)
         said |= {**(group if isinstance(group, dict) else {}), "property_value": operand.value}
     return said
+
+
+def cohort(made: ActorCohort) -> Json:
+    """A definition by which no actor without an event is in it."""
+    said: Json = {"actor_property": made.actor}
+    if made.members is not None:
+        return said | {"actors": list(made.members.values)}
+    if made.funnel is not None:
+        assert isinstance(made.funnel.funnel, FunnelQuery)
+        steps = [
+            _step(replace(step, span=closed(step.span), with_actors=False))
+            for step in made.funnel.funnel.steps
+        ]
+        return said | {
+            "funnel": {"steps": steps, "step": made.funnel.step + 1, "dropped": made.funnel.dropped}
+        }
+    if made.every:
+        said["all"] = [_condition(one) for one in made.every]
+    if made.some:
+        said["any"] = [_condition(one) for one in made.some]
+    return said
+
+
+def _condition(one: CohortCondition) -> Json:
+    of = one.of
+    if isinstance(of, ActorCohort):
+        return {"in_cohort" if one.least else "not_in_cohort": cohort(of)}
+    bounds = {"at_least": one.least} if one.least else {}
+    return {
+        "event_collection": of.collection,
+        "actor_property": of.actor,
+        "filters": filters(of.filters),
+        **timeframe(closed(of.span)),
+        **bounds,
+        **({} if one.most is None else {"at_most": one.most}),
+    }
+
+
+def closed(span: Span) -> Span:
+    """Its ends in their order."""
+    if span.start_us is None or span.end_us is None:
+        return span
+    return Span(min(span.start_us, span.end_us), max(span.start_us, span.end_us) + 1)
 
 
 def metrics(query: MetricQuery) -> tuple[str, Json]:

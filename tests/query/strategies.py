@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -23,14 +24,18 @@ from query.language.analyses.sequence_nodes import (
     SessionMeasure,
     SessionsQuery,
 )
+from query.language.cohorts.members import members_of
 from query.language.nodes import (
+    ActorCohort,
     Analysis,
     AnyOf,
     Buckets,
     Circle,
+    CohortCondition,
     Condition,
     ExtractionQuery,
     Filter,
+    FunnelActors,
     Group,
     Metric,
     MetricQuery,
@@ -44,6 +49,8 @@ from query.language.nodes import (
 from storage.instants import format_instant
 from tests.query.support_source import Event
 
+OF_COHORTS = (Operator.IN_COHORT, Operator.NOT_IN_COHORT)
+ACTORS = ["u.id", "u.id", "a", "b", "keen.timestamp", "absent"]
 BASE_US = 1_700_000_000_000_000
 HOUR_US = 3_600_000_000
 
@@ -131,7 +138,7 @@ def groups_of(draw: st.DrawFn, path: str) -> Group:
 
 @st.composite
 def conditions(draw: st.DrawFn) -> Filter:
-    operator = draw(st.sampled_from(list(Operator)))
+    operator = draw(st.sampled_from([one for one in Operator if one not in OF_COHORTS]))
     path = draw(st.sampled_from(PATHS))
     if operator is Operator.IN_GROUP:
         return Condition(path, operator, draw(rows(path)))
@@ -162,6 +169,53 @@ filters = st.recursive(
 )
 filter_lists = st.lists(filters, max_size=2).map(tuple)
 ends = st.one_of(st.none(), instants)
+
+
+@st.composite
+def cohorts(draw: st.DrawFn, depth: int = 1) -> ActorCohort:
+    """Static, by what actors did, or those of a funnel's step."""
+    actor, kind = draw(st.sampled_from(ACTORS)), draw(st.integers(0, 5))
+    if kind == 0:
+        texts = [json.dumps(value) for value in draw(st.lists(scalars, max_size=6))]
+        return ActorCohort("listed", actor, members=members_of(texts))
+    if kind == 1:
+        funnel = draw(funnels())
+        step = draw(st.integers(0, len(funnel.steps) - 1))
+        dropped = step > 0 and draw(st.booleans())
+        return ActorCohort("steps", actor, funnel=FunnelActors(funnel, step, dropped))
+    every = draw(st.lists(cohort_conditions(depth), max_size=2))
+    some = draw(st.lists(cohort_conditions(depth), max_size=2))
+    made = ActorCohort("", actor, tuple(every), tuple(some))
+    if all(one.holds(0) for one in every) and (not some or any(one.holds(0) for one in some)):
+        positive = CohortCondition(Selection("c", actor, draw(spans())), 1)
+        made = replace(made, every=(*every, positive))
+    return made
+
+
+@st.composite
+def cohort_conditions(draw: st.DrawFn, depth: int) -> CohortCondition:
+    least, most = draw(st.sampled_from([(1, None), (2, None), (0, 0), (0, 1), (1, 1), (3, 5), (2, 2)]))
+    if depth and draw(st.integers(0, 4)) == 0:
+        bounds = draw(st.sampled_from([(1, None), (0, 0)]))
+        return CohortCondition(draw(cohorts(depth - 1)), *bounds)
+    kept: tuple[Filter, ...] = draw(filter_lists) if draw(st.booleans()) else ()
+    if depth and draw(st.integers(0, 4)) == 0:
+        kept = (*kept, draw(memberships(depth - 1)))
+    collection, actor = draw(st.sampled_from(["c", "c", "d", "missing"])), draw(st.sampled_from(ACTORS))
+    return CohortCondition(Selection(collection, actor, draw(spans()), kept), least, most)
+
+
+@st.composite
+def memberships(draw: st.DrawFn, depth: int = 1) -> Condition:
+    cohort = draw(cohorts(depth))
+    path = draw(st.sampled_from([cohort.actor, *ACTORS]))
+    return Condition(path, draw(st.sampled_from(OF_COHORTS)), cohort)
+
+
+@st.composite
+def cohort_groups(draw: st.DrawFn) -> Group:
+    cohort = draw(cohorts())
+    return Group("in it", cohort=cohort, actor=draw(st.sampled_from([cohort.actor, *ACTORS])))
 
 
 @st.composite

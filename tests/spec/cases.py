@@ -109,6 +109,10 @@ def _renamed(name: str, value: Json, suffix: str) -> Json:
         return renamed(value, suffix)
     if name == "series" and isinstance(value, dict):
         return {label: renamed(one, suffix) if isinstance(one, dict) else one for label, one in value.items()}
+    if name in ("filters", "all", "any") and isinstance(value, list):
+        return [renamed(one, suffix) if isinstance(one, dict) else one for one in value]
+    if name in ("property_value", "funnel") and isinstance(value, dict):
+        return renamed(value, suffix)
     if name in ("starting_event", "returning_event") and isinstance(value, dict):
         return renamed(value, suffix)
     return value

@@ -79,14 +79,14 @@ def funnel_body(
     check_actors(counted.total(), plan.actors_max)
     body: dict[str, Any] = {
         "result": [
-            sum(count for mask, count in counted.items() if _survives(mask, position, steps))
+            sum(count for mask, count in counted.items() if survives(mask, position, steps))
             for position in range(len(steps))
         ],
         "steps": echo(steps),
     }
     if plan.lists_actors:
         masks = [
-            frozenset(mask for mask in counted if _survives(mask, position, steps))
+            frozenset(mask for mask in counted if survives(mask, position, steps))
             if step.with_actors
             else None
             for position, step in enumerate(steps)
@@ -107,7 +107,7 @@ def check_actors(number: int, actors_max: int) -> None:
         )
 
 
-def _survives(mask: int, position: int, steps: Sequence[Step]) -> bool:
+def survives(mask: int, position: int, steps: Sequence[Step]) -> bool:
     """Whether a step counts actors with this mask: in it, and in all earlier steps that are not optional."""
     for index, step in enumerate(steps[: position + 1]):
         if step.optional and index < position:

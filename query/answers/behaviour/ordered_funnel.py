@@ -43,6 +43,22 @@ def ordered_funnel(query: FunnelQuery, views: Views, runner: Runner, limits: Lim
     return body, plan.scanned
 
 
+def actors_and_masks(
+    query: FunnelQuery, views: Views, runner: Runner, limits: Limits
+) -> tuple[ReadEvents | None, Integers, Integers]:
+    """The actors of a funnel by their numbers, and for each the steps that count it, as bits.
+
+    None where nobody did the first step.
+    """
+    values = tuple(Group(path) for path, _ in query.values)
+    plan = plan_selections(query.selections, views, timed=True, values=values)
+    limits.check_rows(plan.read)
+    entered = _entered(query, plan, runner, limits)
+    found, _ = _found(query, plan, entered, runner)
+    numbers, masks = _masks_of_actors(found)
+    return None if entered is None else entered.read, numbers, masks
+
+
 def _entered(query: FunnelQuery, plan: SelectionPlan, runner: Runner, limits: Limits) -> Entrants | None:
     """Those who did the first step, with their events; None where there are none."""
     read = read_events(plan, runner) if plan.can_have(0) else None
@@ -129,7 +145,7 @@ def _list_actors(
         for at, step in enumerate(query.steps)
     ]
     left = [
-        frozenset(mask for mask in seen if mask >> _before(query, at) & 1 and not mask >> at & 1)
+        frozenset(mask for mask in seen if mask >> step_before(query, at) & 1 and not mask >> at & 1)
         if step.with_dropped
         else None
         for at, step in enumerate(query.steps)
@@ -150,6 +166,6 @@ def _masks_of_actors(found: Iterable[Outcomes]) -> tuple[Integers, Integers]:
     return numbers, np.bitwise_or.reduceat(masks[order], begins) if len(numbers) else masks
 
 
-def _before(query: FunnelQuery, position: int) -> int:
+def step_before(query: FunnelQuery, position: int) -> int:
     """The required step before."""
     return max(at for at in range(position) if at == 0 or not query.steps[at].optional)

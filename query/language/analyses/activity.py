@@ -13,7 +13,7 @@ from query.language.analyses.retention_nodes import FirstIn
 from query.language.calendar import Unit
 from query.language.fields import structured, wrong
 from query.language.grouping import CODE as GROUP_CODE
-from query.language.grouping import parse_groups, parse_limit, parse_order
+from query.language.grouping import parse_limit, parse_order
 from query.language.nodes import Buckets, Span
 from query.language.parameter_table import MONTH_DAYS, value_of
 from storage.instants import MIN_INSTANT_US
@@ -24,10 +24,10 @@ _DAILY = "daily"
 
 
 def parse_lifecycle(parsing: Parsing) -> LifecycleQuery:
-    params, limits = parsing.params, parsing.limits
+    params = parsing.params
     parts = divided(parsing)
     edges = parts.edges
-    groups = parse_groups(params.get("group_by"), limits, parsing.check)
+    groups = parsing.groups(params.get("group_by"))
     for group in groups:
         if group.path in LIFECYCLE_LABELS:
             raise InvalidQuery(

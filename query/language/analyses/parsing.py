@@ -7,22 +7,29 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from query.errors import InvalidQuery
 from query.language import timeframe
 from query.language.calendar import Unit
 from query.language.fields import missing, required_text, wrong
-from query.language.filters import Check, CheckRegex, RegexSizes, parse_filters
+from query.language.filters import Check, CheckRegex, RegexSizes, no_cohorts, parse_filters
 from query.language.grouping import CODE as GROUP_CODE
 from query.language.grouping import parse_groups
-from query.language.nodes import ActorIdentity, Buckets, Filter, Group, Span
+from query.language.nodes import ActorCohort, ActorIdentity, Buckets, Filter, Group, Span
 from query.language.parameter_table import LENGTH_PATTERN
 from query.language.preferences import Preferences, actor_property
 from query.limits import Limits
 
 _LENGTH = re.compile(LENGTH_PATTERN)
 _Option = TypeVar("_Option", bound=StrEnum)
+
+
+class CohortNames(Protocol):
+    """The cohorts that questions name."""
+
+    def cohort(self, parsing: Parsing, value: Any, name: str, code: str) -> ActorCohort:
+        """The cohort that ``value`` names or defines. Raises InvalidQuery, which names the parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +43,28 @@ class Parsing:
     check: Check
     regex_sizes: RegexSizes
     preferences: Preferences
+    cohorts: CohortNames | None = None
+    """None where no cohort can be named."""
 
     def filters(self, value: Any, name: str = "filters") -> tuple[Filter, ...]:
         return parse_filters(
-            value, self.limits, self.check_regex, name, check=self.check, sizes=self.regex_sizes
+            value,
+            self.limits,
+            self.check_regex,
+            name,
+            check=self.check,
+            sizes=self.regex_sizes,
+            cohort_of=self.cohort,
         )
+
+    def groups(self, value: Any, name: str = "group_by") -> tuple[Group, ...]:
+        return parse_groups(value, self.limits, self.check, name, self.cohort)
+
+    def cohort(self, value: Any, name: str, code: str) -> ActorCohort:
+        """The cohort that ``value`` names or defines. Raises InvalidQuery."""
+        if self.cohorts is None:
+            return no_cohorts(value, name, code)
+        return self.cohorts.cohort(self, value, name, code)
 
     def collection(self, params: Mapping[str, Any] | None = None, where: str = "") -> str:
         """The collection that ``params``, by default those of the query, name."""
@@ -138,7 +162,7 @@ def divided(parsing: Parsing, default: str | None = None) -> Periods:
 
 def group_of(parsing: Parsing, fields: Collection[str]) -> Group | None:
     """The one entry of ``group_by``. ``fields``: what the answer's rows have beside the group's value."""
-    groups = parse_groups(parsing.params.get("group_by"), parsing.limits, parsing.check)
+    groups = parsing.groups(parsing.params.get("group_by"))
     if not groups:
         return None
     if len(groups) > 1:

@@ -92,4 +92,4 @@ class RetentionQuery(BehaviourQuery):
 
     @property
     def values(self) -> tuple[tuple[str, str], ...]:
-        return () if self.group is None else ((self.group.path, "group_by"),)
+        return () if self.group is None else ((self.group.property_name, "group_by"),)

@@ -92,7 +92,7 @@ class SessionsQuery(BehaviourQuery):
     @property
     def values(self) -> tuple[tuple[str, str], ...]:
         pages = () if self.page is None else ((self.page, "page_property"),)
-        return (*pages, *((group.path, "group_by") for group in self.groups))
+        return (*pages, *((group.property_name, "group_by") for group in self.groups))
 
 
 class PathCounting(StrEnum):

@@ -20,7 +20,7 @@ from query.language.analyses.sequence_nodes import (
 from query.language.calendar import Unit
 from query.language.fields import missing, structured, text, wrong
 from query.language.grouping import CODE as GROUP_CODE
-from query.language.grouping import parse_groups, parse_limit, parse_order
+from query.language.grouping import parse_limit, parse_order
 from query.language.nodes import Group, Span
 from query.language.parameter_table import DEFAULT_GAP, PERCENTILE_MEASURE, value_of
 from query.language.suggestions import did_you_mean
@@ -41,7 +41,7 @@ def parse_sessions(parsing: Parsing) -> SessionsQuery:
     gap, longest = min(gap, LENGTH_MAX), None if longest is None else min(longest, LENGTH_MAX)
     before = gap + (longest or 0)
     start = None if span.start_us is None else max(span.start_us - before, MIN_INSTANT_US)
-    groups = parse_groups(params.get("group_by"), limits, parsing.check)
+    groups = parsing.groups(params.get("group_by"))
     page = params.get("page_property")
     page = None if page is None or page == "" else text("page_property", page, limits.name_length_max)
     measures = _measures(params.get("measures"), page)

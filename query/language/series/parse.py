@@ -22,7 +22,7 @@ from query.language.fields import (
 from query.language.filters import CODE as FILTER_CODE
 from query.language.filters import is_geo
 from query.language.grouping import CODE as GROUP_CODE
-from query.language.grouping import LIMIT_CODE, parse_groups, parse_limit, parse_order
+from query.language.grouping import LIMIT_CODE, parse_limit, parse_order
 from query.language.nodes import Analysis, Filter, Group
 from query.language.parameter_table import value_of
 from query.language.series.completeness import parse_completeness
@@ -54,7 +54,7 @@ _ANALYSES = {name: one for name, one in METRICS.items() if one is not Analysis.S
 def parse_series(parsing: Parsing) -> SeriesQuery:
     """Raises InvalidQuery, QueryLimitExceeded."""
     params, limits = parsing.params, parsing.limits
-    groups = parse_groups(params.get("group_by"), limits, parsing.check)
+    groups = parsing.groups(params.get("group_by"))
     series = _series(parsing, groups)
     formulas = _formulas(parsing, [one.label for one in series])
     bases = [*(one.label for one in series), *(one.label for one in formulas)]
@@ -141,7 +141,7 @@ def _one_series(
     own = entry.get("group_by")
     if own is None or own == "" or own == []:
         return Series(label, collection, metric, filters, len(root), tuple(groups))
-    here = parse_groups(own, parsing.limits, parsing.check, f"{where}.group_by")
+    here = parsing.groups(own, f"{where}.group_by")
     if len(here) != len(groups):
         needs = f"a list of {len(groups)} properties, one for each of the whole question's 'group_by'"
         raise wrong(f"{where}.group_by", needs, own, GROUP_CODE)

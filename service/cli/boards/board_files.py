@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from query.errors import QueryError
+from query.language.cohorts.naming import any_saved
 from query.language.filters import conservative_regex_check
 from query.language.parse import parse
 from query.limits import Limits
@@ -144,7 +145,12 @@ def _query(content: Json) -> tuple[str, QueryFile]:
 
 def _judge(analysis: str, params: Mapping[str, Any]) -> object:
     return parse(
-        analysis, params, now_us=system_clock(), limits=Limits(), check_regex=conservative_regex_check
+        analysis,
+        params,
+        now_us=system_clock(),
+        limits=Limits(),
+        check_regex=conservative_regex_check,
+        find_cohort=any_saved,
     )
 
 

@@ -201,6 +201,7 @@ PARAMETERS = _named(
     in_path("event_collection", "The collection's name; slashes may be raw or `%2F`."),
     in_path("property_name", "A dotted path: `user.id`."),
     in_path("query_name", "The saved query's name.", "^[A-Za-z0-9_-]+$"),
+    in_path("cohort_name", "The cohort's name.", "^[A-Za-z0-9_-]+$"),
     in_path("dataset_name", "The dataset's name: letters, digits, `-` and `_`."),
     in_path("dashboard_id", "The dashboard's id."),
     in_path("share_id", "The share's id, as the answer that made it has it."),

@@ -6,14 +6,16 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from query.answers.event_matching import check_conditions, kept_without_value
+from query.language.cohorts.members import member_of
 from query.language.fields import structured
-from query.language.nodes import AnyOf, Filter, MetricQuery
+from query.language.nodes import AnyOf, Condition, Filter, MetricQuery, Operator
 from query.language.parameters import check, is_absent
 from query.language.query_string import from_query_string
 from query.language.suggestions import did_you_mean
@@ -219,7 +221,36 @@ async def _delete_events(call: ProjectCall, collection: Collection, given: Mappi
         parameters, filters = await narrowed(call.parts, call.caller.project, collection.name, given)
         _check_filters(call.parts, collection, filters)
     _note(call.request, collection, parameters, filters)
-    await carried_out(call, collection, ErasureKind.EVENTS, parameters)
+    try:
+        await carried_out(call, collection, ErasureKind.EVENTS, parameters)
+    except TimedOut:
+        await _forget_actors(call, parameters, filters)
+        raise
+    await _forget_actors(call, parameters, filters)
+
+
+async def _forget_actors(call: ProjectCall, parameters: Mapping[str, Any], filters: Sequence[Filter]) -> None:
+    """Take those whose events are erased, by nothing but who they are, out of static cohorts."""
+    erased = erased_actors(parameters, filters)
+    if erased is None:
+        return
+    forget = call.parts.catalog.cohorts.forget
+    cohorts = await call.parts.in_thread(forget, call.caller.project.id, *erased)
+    if cohorts:
+        audit_details(call.request, cohorts=cohorts)
+
+
+def erased_actors(
+    parameters: Mapping[str, Any], filters: Sequence[Filter]
+) -> tuple[str, Sequence[str]] | None:
+    """The property and the values, as members of cohorts, of a deletion that says only these; else None."""
+    if len(filters) != 1 or parameters.get("start_us") is not None or parameters.get("end_us") is not None:
+        return None
+    (one,) = filters
+    if not isinstance(one, Condition) or one.operator not in (Operator.EQ, Operator.IN):
+        return None
+    values = one.operand if one.operator is Operator.IN else [one.operand]
+    return one.path, [text for value in values if (text := member_of(value)) is not None]
 
 
 def _note(
@@ -392,7 +423,8 @@ async def narrowed(
     params = {name: given[name] for name in _NARROWING if name in given} | {"event_collection": collection}
     # Unknown parameters are always refused, whatever the settings say for queries.
     check("count", params)
-    question = await parts.in_thread(parts.query_service.judge, project, "count", params)
+    judge = partial(parts.query_service.judge, cohorts=False)
+    question = await parts.in_thread(judge, project, "count", params)
     assert isinstance(question.query, MetricQuery)
     span = question.query.span
     parameters = {"filters": params.get("filters"), "start_us": span.start_us, "end_us": span.end_us}

@@ -48,6 +48,8 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
     tables.imports: ("number",),
     tables.dashboards: ("project_id", "name"),
     tables.dashboard_shares: ("dashboard_id", "number"),
+    tables.cohorts: ("project_id", "name"),
+    tables.cohort_members: ("cohort_id",),
     tables.streams: ("collection_id",),
     tables.people: ("id",),
     tables.members: ("organisation_id", "person_id"),

@@ -14,7 +14,7 @@ class Area(StrEnum):
     DATA = "data"
     """Collections, lanes, files, logs, erasures and retentions."""
     DERIVED = "derived"
-    """Saved queries and their runs, datasets, dashboards, exports and imports."""
+    """Saved queries and their runs, cohorts, datasets, dashboards, exports and imports."""
     PEOPLE = "people"
     """People, their roles and sessions."""
 

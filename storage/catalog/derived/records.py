@@ -19,6 +19,28 @@ class Dashboard:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredCohort:
+    """A named set of actors. ``version`` changes with the definition and with the members."""
+
+    id: int
+    project_id: str
+    name: str
+    definition: str
+    """A JSON text, without the actors of a static cohort."""
+    actor_property: str | None
+    """That of a static cohort; None for one by what actors did."""
+    version: int
+    created_us: int
+    modified_us: int
+    number: int | None = None
+    """How many actors a static cohort lists."""
+
+    @property
+    def is_static(self) -> bool:
+        return self.actor_property is not None
+
+
+@dataclass(frozen=True, slots=True)
 class DashboardShare:
     """A link that shows one dashboard to whoever has it."""
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from query.answers.pipeline import answer
 from query.engine.engine import Engine
 from query.errors import QueryLimitExceeded
+from query.language.cohorts.naming import no_saved
 from query.language.nodes import Condition, Filter, Operator
 from query.language.parse import parse
 from query.language.preferences import Preferences
@@ -123,6 +124,34 @@ QUESTIONS: list[tuple[str, Json]] = [
 ]
 
 
+_OFTEN: Json = {"actor_property": "who", "all": [{**_C, "at_least": 2}]}
+_NOT_YET: Json = {
+    "actor_property": "who",
+    "all": [{"in_cohort": _OFTEN}, {"event_collection": "c", "filters": _STEPS[0]["filters"], "at_most": 0}],
+}
+_LOST: Json = {"funnel": {"steps": [_step(0), _step(1)], "dropped": True, "order": "ordered"}}
+_LISTED: Json = {"actor_property": "who", "actors": ["a", "ann", 1, 7, True]}
+_EITHER: Json = {"actor_property": "who", "any": [{"in_cohort": _LISTED}, {"in_cohort": _LOST}]}
+OF_COHORTS = [
+    (analysis, {**params, "filters": [{"operator": operator, "property_value": cohort}]})
+    for cohort in (_OFTEN, _NOT_YET, _LOST, _LISTED, _EITHER)
+    for operator in ("in_cohort", "not_in_cohort")
+    for analysis, params in (("count", _C), ("select_unique", {**_C, "target_property": "who"}))
+]
+
+
+def with_actors(params: Any, people: People) -> Any:
+    """With what stands for the actors that are listed."""
+    if isinstance(params, list):
+        return [with_actors(one, people) for one in params]
+    if not isinstance(params, dict):
+        return params
+    return {
+        name: [people.actor(one) for one in value] if name == "actors" else with_actors(value, people)
+        for name, value in params.items()
+    }
+
+
 def ask(
     analysis: str, params: Json, sources: dict[str, Source], engine: Engine, *filters: Filter, **limits: int
 ) -> Any:
@@ -132,6 +161,7 @@ def ask(
         now_us=BASE_US + 100 * HOUR_US,
         limits=Limits(),
         preferences=Preferences(actor="who"),
+        find_cohort=no_saved,
     )
     of = lambda name: sources.get(name, NOWHERE)  # noqa: E731
     return read(answer(parsed, of, engine, limits=Limits(**limits), forced_filters=filters))
@@ -158,7 +188,12 @@ def rewritten(events: list[Event], people: People) -> list[Event]:
 
 
 @checked(400)
-@given(said=statements(), events=visits(), asked=st.sampled_from(QUESTIONS), seed=st.integers(0, 2**32))
+@given(
+    said=statements(),
+    events=visits(),
+    asked=st.sampled_from([*QUESTIONS, *OF_COHORTS]),
+    seed=st.integers(0, 2**32),
+)
 def test_every_question_is_answered_as_if_all_events_had_the_id_that_stands_for_the_actor(
     engine: Engine, data_folder: Path, said: list[Event], events: list[Event], asked: Any, seed: int
 ) -> None:
@@ -167,8 +202,9 @@ def test_every_question_is_answered_as_if_all_events_had_the_id_that_stands_for_
 
     merged = ask(analysis, params, sources, engine)
 
-    plain = sources_of({"c": rewritten(events, People(said))}, data_folder, seed)
-    assert merged == ask(analysis, {**params, "identity": "as_sent"}, plain, engine)
+    people = People(said)
+    plain = sources_of({"c": rewritten(events, people)}, data_folder, seed)
+    assert merged == ask(analysis, {**with_actors(params, people), "identity": "as_sent"}, plain, engine)
 
 
 @checked(100)

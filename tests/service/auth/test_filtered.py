@@ -133,23 +133,16 @@ def _renamed(value: Any, names: dict[str, str]) -> Any:
     if not isinstance(value, dict):
         return value
     return {
-        name: names[one] if name == "event_collection" else _renamed(one, names)
+        name: names.get(one, one) if name == "event_collection" else _renamed(one, names)
         for name, one in value.items()
     }
-
-
-def _closed(span: Span) -> Span:
-    """Its ends in their order."""
-    if span.start_us is None or span.end_us is None:
-        return span
-    return Span(min(span.start_us, span.end_us), max(span.start_us, span.end_us) + 1)
 
 
 @st.composite
 def metric_questions(draw: st.DrawFn) -> tuple[str, Any]:
     query: MetricQuery = draw(strategies.metric_queries())
     analysis, asked = spoken.metrics(query)
-    asked |= spoken.timeframe(_closed(query.span))
+    asked |= spoken.timeframe(spoken.closed(query.span))
     if query.groups and any(map(is_geo, query.filters)):
         asked["filters"] = []
     if query.buckets is not None:
@@ -163,7 +156,7 @@ def metric_questions(draw: st.DrawFn) -> tuple[str, Any]:
 def _funnel(query: FunnelQuery) -> tuple[str, Any]:
     asked = spoken.funnel(query)
     for step, node in zip(asked["steps"], query.steps, strict=True):
-        step |= spoken.timeframe(_closed(node.span))
+        step |= spoken.timeframe(spoken.closed(node.span))
     return "funnel", asked
 
 
@@ -196,7 +189,7 @@ def series_questions(draw: st.DrawFn) -> tuple[str, Any]:
 
 
 def _sessions(query: SessionsQuery) -> tuple[str, Any]:
-    return "sessions", {**spoken.sessions(query), **spoken.timeframe(_closed(query.span))}
+    return "sessions", {**spoken.sessions(query), **spoken.timeframe(spoken.closed(query.span))}
 
 
 @st.composite
@@ -236,7 +229,7 @@ def activity_questions(draw: st.DrawFn) -> tuple[str, Any]:
 
 
 def _paths(query: PathsQuery) -> tuple[str, Any]:
-    return "paths", {**spoken.paths(query), **spoken.timeframe(_closed(query.span))}
+    return "paths", {**spoken.paths(query), **spoken.timeframe(spoken.closed(query.span))}
 
 
 questions = st.one_of(
@@ -248,7 +241,10 @@ questions = st.one_of(
     strategies.paths_queries().map(_paths),
     activity_questions(),
     strategies.extractions().map(
-        lambda query: ("extraction", {**spoken.extraction(query), **spoken.timeframe(_closed(query.span))})
+        lambda query: (
+            "extraction",
+            {**spoken.extraction(query), **spoken.timeframe(spoken.closed(query.span))},
+        )
     ),
 )
 
@@ -258,6 +254,7 @@ questions = st.one_of(
     others=sent(5),
     hidden=st.lists(strategies.filters, min_size=1, max_size=2),
     asked=st.lists(questions, min_size=1, max_size=3),
+    member=st.none() | strategies.memberships(),
     flushes=st.tuples(st.booleans(), st.booleans()),
     scoped=st.booleans(),
     index=st.lists(st.sampled_from(INDEXES), min_size=1, max_size=2, unique=True),
@@ -270,6 +267,7 @@ def test_a_filtered_key_is_told_what_a_store_of_what_it_may_see_tells(
     others: list[Event],
     hidden: list[Filter],
     asked: list[tuple[str, Any]],
+    member: Condition | None,
     flushes: tuple[bool, bool],
     scoped: bool,
     index: list[str],
@@ -286,13 +284,22 @@ def test_a_filtered_key_is_told_what_a_store_of_what_it_may_see_tells(
     if not scoped:
         _check_schema(sides, sides.access_key_for("saved_queries", hidden), list(names.values()))
     for analysis, params in asked:
-        params = _asked(params, names)
+        params = _asked(_of_members(params, member), names)
         _check_asked(sides, key, analysis, params)
         _check_saved(sides, key, analysis, params)
-        if "interval" in params and analysis not in ("series", *ACTIVITY):
+        if member is None and "interval" in params and analysis not in ("series", *ACTIVITY):
             narrow = key if scoped else sides.scoped_key(hidden)
             values = [_found(events, path, other) for path, other in zip(index, values, strict=False)]
             _check_dataset(sides, narrow, {**params, "analysis_type": analysis}, index, values)
+
+
+def _of_members(params: Any, member: Condition | None) -> Any:
+    """The question of the events, or of the first step's events, whose actors are in a cohort."""
+    if member is None:
+        return params
+    part = params["steps"][0] if "steps" in params else params
+    part["filters"] = [*part.get("filters", []), *spoken.filters([member])]
+    return params
 
 
 def _found(events: list[Event], path: str, other: Any) -> Any:

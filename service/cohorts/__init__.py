@@ -1,0 +1,1 @@
+"""Saved cohorts: their definitions, their size and their actors."""
