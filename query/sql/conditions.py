@@ -75,8 +75,8 @@ def condition(predicate: Predicate) -> Statement:
         case p.InSet(column=column, table=table):
             # Integers that no double holds are texts among actors.
             integer = column.kind is ColumnKind.INTEGER
-            value = sql("CAST({} AS VARCHAR)", col(column)) if integer else col(column)
-            return sql("{} IN (SELECT {} FROM {})", value, MEMBER, name(table))
+            cell = sql("CAST({} AS VARCHAR)", col(column)) if integer else col(column)
+            return sql("{} IN (SELECT {} FROM {})", cell, MEMBER, name(table))
         case p.HasElementInSet(column=column, tables=tables):
             return element_in_set(column, tables)
         case p.HasValueInList(column=column):

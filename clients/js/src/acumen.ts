@@ -4,7 +4,7 @@ import { eventOf, type Properties, type Source } from "./events.ts";
 import { ConfigurationError } from "./errors.ts";
 import { extract, type ExtractOptions } from "./extracting.ts";
 import { Http, inBrowser, type CallOptions, type Target } from "./http.ts";
-import { AccessKeys, Collections, Dashboards, Datasets, Identities, Projects, SavedQueries, type ActorId } from "./managing.ts";
+import { AccessKeys, Cohorts, Collections, Dashboards, Datasets, Identities, Projects, SavedQueries, type ActorId } from "./managing.ts";
 import type { Outbox } from "./outbox.ts";
 import {
   answerOf,
@@ -66,6 +66,7 @@ const namedEvents = (events: string | readonly EventList[]) =>
 
 export class Acumen {
   readonly savedQueries: SavedQueries;
+  readonly cohorts: Cohorts;
   readonly datasets: Datasets;
   readonly dashboards: Dashboards;
   readonly accessKeys: AccessKeys;
@@ -83,6 +84,7 @@ export class Acumen {
     this.#http = new Http(options);
     this.#sources = options.properties ? [options.properties] : [];
     this.savedQueries = new SavedQueries(this.#http);
+    this.cohorts = new Cohorts(this.#http);
     this.datasets = new Datasets(this.#http);
     this.dashboards = new Dashboards(this.#http);
     this.accessKeys = new AccessKeys(this.#http);

@@ -7,6 +7,7 @@ import { segment, type CallOptions, type Http, type KeyName, type QueryValue } f
 import {
   answerOf,
   type Answer,
+  type CohortValue,
   type Filter,
   type Json,
   type Question,
@@ -87,6 +88,79 @@ export class SavedQueries {
     const request = { key: "read", query: { ...changes }, signal: options.signal } as const;
     const answer = await this.#http.json("GET", this.#http.path("queries", "saved", name, "result"), request);
     return { ...answerOf<R>(answer), query: answer.body.query, metadata: answer.body.metadata };
+  }
+}
+
+export interface CohortCondition {
+  event_collection?: string;
+  actor_property?: string;
+  filters?: readonly Filter[];
+  timeframe?: Timeframe;
+  timezone?: Timezone;
+  at_least?: number;
+  at_most?: number;
+  exactly?: number;
+  /** Alone: in, or not in, another cohort. */
+  in_cohort?: CohortValue;
+  not_in_cohort?: CohortValue;
+}
+
+/** One of `actors`, `funnel`, and `all` and `any`. */
+export interface CohortDefinition {
+  actor_property?: string;
+  actors?: readonly (string | number | boolean)[];
+  all?: readonly CohortCondition[];
+  any?: readonly CohortCondition[];
+  funnel?: Record<string, unknown>;
+  display_name?: string;
+}
+
+export interface ActorCohort extends CohortDefinition {
+  name: string;
+  kind: "static" | "behaviour" | "funnel";
+  actors_listed?: number;
+  [more: string]: unknown;
+}
+
+export interface CohortActors {
+  result: number;
+  actors: (string | number | boolean)[];
+  truncated: boolean;
+}
+
+export class Cohorts {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+  list(options: CallOptions = {}): Promise<ActorCohort[]> {
+    return call(this.#http, "GET", this.#http.path("cohorts"), "read", options);
+  }
+  get(name: string, options: CallOptions = {}): Promise<ActorCohort> {
+    return call(this.#http, "GET", this.#http.path("cohorts", name), "read", options);
+  }
+  /** Make or replace; a static one then lists `actors` alone. */
+  put(name: string, definition: CohortDefinition, options: CallOptions = {}): Promise<ActorCohort> {
+    return call(this.#http, "PUT", this.#http.path("cohorts", name), "master", options, { body: definition });
+  }
+  /** Change which actors a static cohort lists: first those to `remove` are taken out. */
+  change(
+    name: string,
+    changes: { add?: readonly unknown[]; remove?: readonly unknown[] },
+    options: CallOptions = {},
+  ): Promise<ActorCohort> {
+    return call(this.#http, "POST", this.#http.path("cohorts", name, "members"), "master", options, {
+      body: changes,
+    });
+  }
+  /** How many actors it has now, and the first of them. */
+  actors(name: string, limit = 100, options: CallOptions = {}): Promise<CohortActors> {
+    return call(this.#http, "GET", this.#http.path("cohorts", name, "actors"), "read", options, {
+      query: { limit },
+    });
+  }
+  delete(name: string, options: CallOptions = {}): Promise<void> {
+    return call(this.#http, "DELETE", this.#http.path("cohorts", name), "master", options);
   }
 }
 

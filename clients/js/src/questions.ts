@@ -22,6 +22,9 @@ export type Operator =
   | "regex"
   | "in_group";
 
+/** A set of actors: a cohort's name, or its definition. */
+export type CohortValue = string | Record<string, unknown>;
+
 export type Filter =
   | {
       property_name: string;
@@ -31,10 +34,13 @@ export type Filter =
       buckets?: { size: number };
       ranges?: readonly { from?: number; to?: number; label?: string }[];
     }
+  | { operator: "in_cohort" | "not_in_cohort"; property_value: CohortValue; property_name?: string }
+  | { operator: "in_group"; cohort: string; property_value: boolean | null; property_name?: string }
   | { operator: "or"; operands: readonly Filter[] };
 
 export type Group =
   | string
+  | { cohort: string; alias?: string; property_name?: string }
   | { property_name: string; buckets: { size: number } }
   | { property_name: string; ranges: readonly { from?: number; to?: number; label?: string }[] };
 

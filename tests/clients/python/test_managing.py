@@ -348,3 +348,23 @@ def test_ids_are_linked_told_split_exported_and_erased(client: Acumen) -> None:
     assert client.count("views").value == 1
     with pytest.raises(NotFoundError):
         client.identities.get("a1")
+
+
+def test_cohorts_are_kept_and_asked_by(shop: Acumen) -> None:
+    made = shop.cohorts.put(
+        "dear",
+        {
+            "actor_property": "price",
+            "all": [{"event_collection": "purchases", "filters": [P("price") > 2], "at_least": 1}],
+        },
+    )
+    assert (made.name, made.kind, made.actors_listed) == ("dear", "behaviour", None)
+    found = shop.cohorts.actors("dear", limit=1)
+    assert (len(found.actors), found.number > 0) == (1, True)
+    static = shop.cohorts.put("listed", {"actor_property": "price", "actors": [7, 8]})
+    assert (static.actors_listed, shop.cohorts.change("listed", remove=[8]).actors_listed) == (2, 1)
+    assert [one.name for one in shop.cohorts.list()] == ["dear", "listed"]
+    member = {"operator": "in_cohort", "property_value": "listed"}
+    assert shop.count("purchases", filters=[member]).value == 1
+    shop.cohorts.delete("listed")
+    assert shop.cohorts.get("dear").raw["all"][0]["at_least"] == 1

@@ -36,7 +36,15 @@ from acumen_client.extracting import AsyncEventStream, EventStream, ExtractionFa
 from acumen_client.frames import FrameError
 from acumen_client.identifying import Actor
 from acumen_client.logging_handler import AcumenHandler
-from acumen_client.managed import AccessKey, Collection, Dataset, Project, SavedQuery
+from acumen_client.managed import (
+    AccessKey,
+    ActorCohort,
+    CohortActors,
+    Collection,
+    Dataset,
+    Project,
+    SavedQuery,
+)
 from acumen_client.middleware import ASGIMiddleware, WSGIMiddleware
 from acumen_client.outcome import Outcome, Recorded, RefusedEvent
 from acumen_client.query import (
@@ -79,6 +87,7 @@ __all__ = [
     "ASGIMiddleware",
     "AccessKey",
     "Actor",
+    "ActorCohort",
     "Acumen",
     "AcumenError",
     "AcumenHandler",
@@ -92,6 +101,7 @@ __all__ = [
     "BadRequestError",
     "BatchLimits",
     "Cohort",
+    "CohortActors",
     "Collection",
     "ConfigurationError",
     "ConflictError",

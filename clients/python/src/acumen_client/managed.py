@@ -86,6 +86,49 @@ class SavedQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class ActorCohort:
+    """A named set of actors."""
+
+    name: str
+    display_name: str | None
+    kind: str
+    """``static``, ``behaviour`` or ``funnel``."""
+    actor_property: str
+    actors_listed: int | None
+    """How many actors a static cohort lists; None for others, and for keys with filters."""
+    created_date: datetime | None
+    last_modified_date: datetime | None
+    raw: Json = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, sent: Json) -> ActorCohort:
+        return cls(
+            name=sent["name"],
+            display_name=sent.get("display_name"),
+            kind=sent["kind"],
+            actor_property=sent["actor_property"],
+            actors_listed=sent.get("actors_listed"),
+            created_date=_moment(sent.get("created_date")),
+            last_modified_date=_moment(sent.get("last_modified_date")),
+            raw=sent,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CohortActors:
+    """How many actors a cohort has, and the first of them."""
+
+    number: int
+    actors: Sequence[Any]
+    truncated: bool
+    """Whether there are more than ``actors``."""
+
+    @classmethod
+    def read(cls, sent: Json) -> CohortActors:
+        return cls(sent["result"], tuple(sent["actors"]), sent["truncated"])
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """A question with an interval whose answer is kept ready for each value of its index."""
 

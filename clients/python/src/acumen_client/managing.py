@@ -27,6 +27,8 @@ from acumen_client.extracting import ExtractionJob, remove_job, show_job, start_
 from acumen_client.identifying import AsyncIdentities, Identities
 from acumen_client.managed import (
     AccessKey,
+    ActorCohort,
+    CohortActors,
     Collection,
     Dataset,
     OrganizationUsage,
@@ -179,6 +181,81 @@ class AsyncSavedQueries(AsyncPart):
     rename = awaited_flow(_saved_rename)
     delete = awaited(_saved_delete)
     result = awaited(_saved_result)
+
+
+# Cohorts
+
+
+def _cohort_list() -> Call[list[ActorCohort]]:
+    """All cohorts of the project, by name."""
+    path = in_project("cohorts")
+    return Call("GET", path, lambda answer: [ActorCohort.read(one) for one in answer.json()], READ)
+
+
+def _cohort_get(name: str) -> Call[ActorCohort]:
+    """One definition."""
+    path = in_project("cohorts", name)
+    return Call("GET", path, lambda answer: ActorCohort.read(answer.json()), READ)
+
+
+def _cohort_put(name: str, definition: Mapping[str, Any]) -> Call[ActorCohort]:
+    """Make or replace a cohort: ``{"actor_property": "user.id", "all": [...]}``, with ``actors``, or with
+    ``funnel``; ``filters`` in it may be conditions of ``P``. A static one then lists ``actors`` alone."""
+    path = in_project("cohorts", name)
+    body = _cohort_body(definition)
+    return Call("PUT", path, lambda answer: ActorCohort.read(answer.json()), {**MASTER, "json": body})
+
+
+def _cohort_body(part: Any) -> Any:
+    if isinstance(part, Mapping):
+        return {
+            name: filters_as_json(value) if name == "filters" else _cohort_body(value)
+            for name, value in part.items()
+        }
+    if isinstance(part, Sequence) and not isinstance(part, str):
+        return [_cohort_body(one) for one in part]
+    return as_json(part)
+
+
+def _cohort_change(name: str, *, add: Iterable[Any] = (), remove: Iterable[Any] = ()) -> Call[ActorCohort]:
+    """Change which actors a static cohort lists: first those to ``remove`` are taken out."""
+    path = in_project("cohorts", name, "members")
+    body = {"add": as_json(list(add)), "remove": as_json(list(remove))}
+    return Call("POST", path, lambda answer: ActorCohort.read(answer.json()), {**MASTER, "json": body})
+
+
+def _cohort_actors(name: str, *, limit: int = 100) -> Call[CohortActors]:
+    """How many actors the cohort has now, and the first of them."""
+    path = in_project("cohorts", name, "actors")
+    asked = {**READ, "params": {"limit": str(limit)}}
+    return Call("GET", path, lambda answer: CohortActors.read(answer.json()), asked)
+
+
+def _cohort_delete(name: str) -> Call[None]:
+    """Delete a cohort: what names it is refused from then on."""
+    return Call("DELETE", in_project("cohorts", name), _nothing, MASTER)
+
+
+class Cohorts(Part):
+    """``client.cohorts``."""
+
+    list = blocking(_cohort_list)
+    get = blocking(_cohort_get)
+    put = blocking(_cohort_put)
+    change = blocking(_cohort_change)
+    actors = blocking(_cohort_actors)
+    delete = blocking(_cohort_delete)
+
+
+class AsyncCohorts(AsyncPart):
+    """``client.cohorts``."""
+
+    list = awaited(_cohort_list)
+    get = awaited(_cohort_get)
+    put = awaited(_cohort_put)
+    change = awaited(_cohort_change)
+    actors = awaited(_cohort_actors)
+    delete = awaited(_cohort_delete)
 
 
 # Datasets
@@ -801,6 +878,10 @@ class Managing:
         return SavedQueries(self.transport)
 
     @cached_property
+    def cohorts(self) -> Cohorts:
+        return Cohorts(self.transport)
+
+    @cached_property
     def datasets(self) -> Datasets:
         return Datasets(self.transport)
 
@@ -841,6 +922,10 @@ class AsyncManaging:
     @cached_property
     def saved_queries(self) -> AsyncSavedQueries:
         return AsyncSavedQueries(self.transport)
+
+    @cached_property
+    def cohorts(self) -> AsyncCohorts:
+        return AsyncCohorts(self.transport)
 
     @cached_property
     def datasets(self) -> AsyncDatasets:
