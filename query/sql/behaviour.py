@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from query.language.nodes import Span
 from query.plan.columns import TIMESTAMP_COLUMN
@@ -13,9 +14,9 @@ from query.sql.conditions import condition
 from query.sql.intervals import Run, bucket_index
 from query.sql.keys import PART_TYPES, key_parts, unnested, value_cells
 from query.sql.reading import in_span
-from query.sql.statement import TIME_US, Note, Statement, col, joined, name, noted, sql, whole
+from query.sql.statement import MEMBER, TIME_US, Note, Statement, col, joined, name, noted, sql, whole
 
-MASK = name("$mask")
+_MASK = name("$mask")
 _TIME = name("$time")
 _PERIOD = name("$period")
 ValueParts = Sequence[Sequence[KeyPart]]
@@ -38,12 +39,12 @@ def rows(
     ``timed``: with the event's time in µs, and with the parts of the ``values``.
     """
     expressions = dict(zip(key.parts, key_parts(key, 0), strict=True))
-    actor = [_cell(expressions, part, part_name(part)) for part in parts]
+    actor = [_cell(expressions, part, _part(part)) for part in parts]
     bits = [
         sql("(CASE WHEN {} AND {} THEN {} ELSE 0 END)", condition(test), in_span(span), whole(1 << bit))
         for bit, test, span in tests
     ]
-    cells = [*actor, sql("CAST(({}) AS BIGINT) AS {}", joined(" | ", bits), MASK)]
+    cells = [*actor, sql("CAST(({}) AS BIGINT) AS {}", joined(" | ", bits), _MASK)]
     if timed:
         cells.append(sql("epoch_us({}) AS {}", col(TIMESTAMP_COLUMN), _TIME))
     for at, (value, listed) in enumerate(zip(values, value_parts, strict=True)):
@@ -60,21 +61,21 @@ def actors_by_mask(
     Rows are (actor's parts, mask), at most ``actors_max`` + 1 of them, where ``actors_max`` is given;
     otherwise (mask, number of actors). The branches are made by ``rows``.
     """
-    names = joined(", ", map(part_name, parts))
+    names = joined(", ", map(_part, parts))
     per_actor = sql(
         "SELECT {}, bit_or({}) AS {} FROM ({})\nWHERE {} GROUP BY {} HAVING bit_or({}) & 1 = 1",
         names,
-        MASK,
-        MASK,
+        _MASK,
+        _MASK,
         joined("\nUNION ALL", branches),
-        has_actor(parts),
+        _has_actor(parts),
         names,
-        MASK,
+        _MASK,
     )
     actors = noted(Note.ACTORS, per_actor)
     if actors_max is not None:
         return sql("{} LIMIT {}", actors, whole(actors_max + 1))
-    return noted(Note.MASKS, sql("SELECT {}, count(*) FROM ({})\nGROUP BY 1", MASK, actors))
+    return noted(Note.MASKS, sql("SELECT {}, count(*) FROM ({})\nGROUP BY 1", _MASK, actors))
 
 
 def events(
@@ -86,12 +87,12 @@ def events(
     ``timed``.
     """
     cells = [
-        *map(part_name, parts),
+        *map(_part, parts),
         sql(
             "CAST({} AS {}) AS {}",
-            MASK,
+            _MASK,
             _mask_type(selections),
-            MASK,
+            _MASK,
         ),
         _TIME,
         *(_value_part(at, part) for at, listed in enumerate(value_parts) for part in listed),
@@ -102,8 +103,8 @@ def events(
             "SELECT {} FROM ({})\nWHERE {} <> 0 AND ({})",
             joined(", ", cells),
             joined("\nUNION ALL", branches),
-            MASK,
-            has_actor(parts),
+            _MASK,
+            _has_actor(parts),
         ),
     )
 
@@ -127,7 +128,7 @@ def active_periods(
     ``runs`` are those of the periods, of which the first one has the number ``first``. What comes before it,
     if ``first`` is above 0, has the number 0. The branches are made by ``rows`` with ``timed``.
     """
-    listed = joined(", ", map(part_name, parts))
+    listed = joined(", ", map(_part, parts))
     index = sql("CAST({} AS INTEGER)", bucket_index(runs))
     if first:
         start = whole(runs[0].start_us)
@@ -138,8 +139,8 @@ def active_periods(
         _TIME,
         TIME_US,
         joined("\nUNION ALL", branches),
-        MASK,
-        has_actor(parts),
+        _MASK,
+        _has_actor(parts),
     )
     placed = sql("SELECT {}, {} AS {} FROM ({})", listed, index, _PERIOD, noted(Note.EVENTS, acted))
     bits = [_bits_of_word(number, words, word_bits) for number in range(words)]
@@ -166,11 +167,11 @@ def _bits_of_word(number: int, words: int, word_bits: int) -> Statement:
     )
 
 
-def has_actor(parts: Sequence[KeyPart]) -> Statement:
-    return joined(" OR ", (sql("{} IS NOT NULL", part_name(part)) for part in parts))
+def _has_actor(parts: Sequence[KeyPart]) -> Statement:
+    return joined(" OR ", (sql("{} IS NOT NULL", _part(part)) for part in parts))
 
 
-def part_name(part: KeyPart) -> Statement:
+def _part(part: KeyPart) -> Statement:
     return name(f"${part}")
 
 
@@ -182,3 +183,69 @@ def _cell(expressions: Mapping[KeyPart, Statement], part: KeyPart, called: State
     """The part, or null where the scan has none."""
     nothing = Statement(f"CAST(NULL AS {PART_TYPES[part]})")
     return sql("{} AS {}", expressions.get(part, nothing), called)
+
+
+@dataclass(frozen=True, slots=True)
+class CountTest:
+    """``least <= number <= most`` of the rows with a bit of the mask."""
+
+    bit: int
+    least: int
+    most: int | None
+
+    @property
+    def statement(self) -> Statement:
+        number = sql("count(*) FILTER (WHERE {} & {} <> 0)", _MASK, whole(1 << self.bit))
+        if self.least == self.most:
+            return sql("{} = {}", number, whole(self.least))
+        ends = [sql("{} >= {}", number, whole(self.least))] if self.least else []
+        if self.most is not None:
+            ends.append(sql("{} <= {}", number, whole(self.most)))
+        return sql("({})", joined(" AND ", ends))
+
+
+def members(table: str, part: KeyPart, parts: Sequence[KeyPart], bit: int) -> Statement:
+    """A row for each actor of a registered table, as ``rows`` has one for each event."""
+    cells = [
+        sql(
+            "{} AS {}",
+            MEMBER if one is part else Statement(f"CAST(NULL AS {PART_TYPES[one]})"),
+            _part(one),
+        )
+        for one in parts
+    ]
+    return sql(
+        "SELECT {}, CAST({} AS BIGINT) AS {} FROM {}",
+        joined(", ", cells),
+        whole(1 << bit),
+        _MASK,
+        name(table),
+    )
+
+
+def cohort_actors(
+    branches: Sequence[Statement],
+    parts: Sequence[KeyPart],
+    every: Sequence[CountTest],
+    some: Sequence[CountTest],
+    actors_max: int,
+) -> Statement:
+    """The actors that fulfil all of ``every`` and any of ``some``: their parts, at most ``actors_max`` + 1.
+
+    The branches are made by ``rows`` and ``members``.
+    """
+    tests = [one.statement for one in every]
+    if some:
+        tests.append(sql("({})", joined(" OR ", [one.statement for one in some])))
+    listed = joined(", ", map(_part, parts))
+    per_actor = sql(
+        "SELECT {} FROM ({})\nWHERE {} <> 0 AND ({}) GROUP BY {} HAVING {} LIMIT {}",
+        listed,
+        joined("\nUNION ALL", [sql("\n{}", branch) for branch in branches]),
+        _MASK,
+        _has_actor(parts),
+        listed,
+        joined(" AND ", tests),
+        whole(actors_max + 1),
+    )
+    return noted(Note.COHORT, per_actor)

@@ -18,7 +18,8 @@ from query.plan.cohort_sets import canonical, table_of
 from query.plan.columns import ActorTables
 from query.plan.keys import KeyPart
 from query.plan.views import ComputeActors, Views
-from query.sql import cohorts as sql
+from query.sql import behaviour as sql
+from query.sql.statement import Statement
 
 _MEMBER_BYTES = 150
 """Bytes that a listed actor takes while the tables are made."""
@@ -70,7 +71,7 @@ def _by_conditions(
     branches = _branches(plan, numbers, named, parts)
     if not branches:
         return {}
-    statement = sql.actors_of(
+    statement = sql.cohort_actors(
         branches,
         parts,
         [_test(one, number) for number, one in enumerate(cohort.every)],
@@ -81,13 +82,13 @@ def _by_conditions(
     return {part: table.column(at).drop_null() for at, part in enumerate(parts)}
 
 
-def _test(one: CohortCondition, number: int) -> sql.Test:
-    return sql.Test(number, one.least, one.most)
+def _test(one: CohortCondition, number: int) -> sql.CountTest:
+    return sql.CountTest(number, one.least, one.most)
 
 
 def _branches(
     plan: SelectionPlan, numbers: list[int], named: Mapping[int, ActorTables], parts: list[KeyPart]
-) -> list[sql.Statement]:
+) -> list[Statement]:
     """What is counted: the events of each scan, and the actors of each cohort that is named."""
     branches = []
     for one in plan.live:
