@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -232,8 +233,8 @@ class Views:
         if self.compute_actors is None:
             raise AssertionError(f"the cohort {cohort.name!r} is used where none can be")
         found = self.compute_actors(cohort, self)
-        # Cohorts that this one names were added meanwhile.
-        name = f"$cohort{len(self._cohorts)}"
+        # No other question's: a statement that names it means these actors.
+        name = f"$cohort{secrets.token_hex(8)}"
         own = self._registered(name, found)
         links = self.links() if cohort.merged else UNLINKED
         linked = own if not links else self._registered(f"{name}.ids", with_ids(found, links))
