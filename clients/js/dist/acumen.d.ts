@@ -3,7 +3,7 @@ import { type Tracker, type TrackerOptions } from "./browser.js";
 import { type Properties, type Source } from "./events.js";
 import { type ExtractOptions } from "./extracting.js";
 import { type CallOptions, type Target } from "./http.js";
-import { AccessKeys, Collections, Dashboards, Datasets, Identities, Projects, SavedQueries, type ActorId } from "./managing.js";
+import { AccessKeys, Cohorts, Collections, Dashboards, Datasets, Identities, Projects, SavedQueries, type ActorId } from "./managing.js";
 import { type Answer, type Arranged, type EventList, type Extraction, type Followed, type FunnelAnswer, type InLifecycle, type InSessions, type FunnelCounts, type InStickiness, type LifecycleResult, type Multi, type MultiResult, type Paths, type Percentile, type SeriesAnswer, type Several, type SessionsResult, type SqlAnswer, type SqlOptions, type Retained, type RetentionAnswer, type Step, type StickinessResult, type StoredEvent, type Taken, type Targeted, type Timezone } from "./questions.js";
 import { type Outcome, type SenderOptions } from "./recording.js";
 import { Tail, type TailOptions } from "./tail.js";
@@ -18,6 +18,7 @@ export interface AcumenOptions extends Target {
 export declare class Acumen {
     #private;
     readonly savedQueries: SavedQueries;
+    readonly cohorts: Cohorts;
     readonly datasets: Datasets;
     readonly dashboards: Dashboards;
     readonly accessKeys: AccessKeys;

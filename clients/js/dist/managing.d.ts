@@ -1,5 +1,5 @@
 import { type CallOptions, type Http } from "./http.js";
-import { type Answer, type Filter, type Json, type Question, type Timeframe, type Timezone } from "./questions.js";
+import { type Answer, type CohortValue, type Filter, type Json, type Question, type Timeframe, type Timezone } from "./questions.js";
 export interface SavedQueryDefinition {
     query: Question;
     /** Seconds between two runs, 14,400 to 172,800; 0: asked anew each time. */
@@ -35,6 +35,55 @@ export declare class SavedQueries {
     put(name: string, definition: SavedQueryDefinition, options?: CallOptions): Promise<SavedQuery>;
     delete(name: string, options?: CallOptions): Promise<void>;
     result<R = any>(name: string, changes?: ViewerChanges, options?: CallOptions): Promise<SavedAnswer<R>>;
+}
+export interface CohortCondition {
+    event_collection?: string;
+    actor_property?: string;
+    filters?: readonly Filter[];
+    timeframe?: Timeframe;
+    timezone?: Timezone;
+    at_least?: number;
+    at_most?: number;
+    exactly?: number;
+    /** Alone: in, or not in, another cohort. */
+    in_cohort?: CohortValue;
+    not_in_cohort?: CohortValue;
+}
+/** One of `actors`, `funnel`, and `all` and `any`. */
+export interface CohortDefinition {
+    actor_property?: string;
+    actors?: readonly (string | number | boolean)[];
+    all?: readonly CohortCondition[];
+    any?: readonly CohortCondition[];
+    funnel?: Record<string, unknown>;
+    display_name?: string;
+}
+export interface ActorCohort extends CohortDefinition {
+    name: string;
+    kind: "static" | "behaviour" | "funnel";
+    actors_listed?: number;
+    [more: string]: unknown;
+}
+export interface CohortActors {
+    result: number;
+    actors: (string | number | boolean)[];
+    truncated: boolean;
+}
+export declare class Cohorts {
+    #private;
+    constructor(http: Http);
+    list(options?: CallOptions): Promise<ActorCohort[]>;
+    get(name: string, options?: CallOptions): Promise<ActorCohort>;
+    /** Make or replace; a static one then lists `actors` alone. */
+    put(name: string, definition: CohortDefinition, options?: CallOptions): Promise<ActorCohort>;
+    /** Change which actors a static cohort lists: first those to `remove` are taken out. */
+    change(name: string, changes: {
+        add?: readonly unknown[];
+        remove?: readonly unknown[];
+    }, options?: CallOptions): Promise<ActorCohort>;
+    /** How many actors it has now, and the first of them. */
+    actors(name: string, limit?: number, options?: CallOptions): Promise<CohortActors>;
+    delete(name: string, options?: CallOptions): Promise<void>;
 }
 export interface DatasetDefinition {
     query: Question;

@@ -11,6 +11,8 @@ export type Timeframe = string | {
 };
 export type Timezone = string | number;
 export type Operator = "eq" | "ne" | "lt" | "lte" | "gt" | "gte" | "exists" | "in" | "contains" | "not_contains" | "within" | "regex" | "in_group";
+/** A set of actors: a cohort's name, or its definition. */
+export type CohortValue = string | Record<string, unknown>;
 export type Filter = {
     property_name: string;
     operator: Operator;
@@ -25,10 +27,23 @@ export type Filter = {
         label?: string;
     }[];
 } | {
+    operator: "in_cohort" | "not_in_cohort";
+    property_value: CohortValue;
+    property_name?: string;
+} | {
+    operator: "in_group";
+    cohort: string;
+    property_value: boolean | null;
+    property_name?: string;
+} | {
     operator: "or";
     operands: readonly Filter[];
 };
 export type Group = string | {
+    cohort: string;
+    alias?: string;
+    property_name?: string;
+} | {
     property_name: string;
     buckets: {
         size: number;

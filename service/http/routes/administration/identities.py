@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from query.answers.identities.people import actors_page, ids_of, one_actor, with_events
 from query.answers.pipeline import Work
+from query.language.cohorts.members import member_of
 from query.language.fields import decode_json, missing, structured, text, wrong
 from query.language.preferences import ACTOR_LENGTH_MAX
 from query.plan.actors import ALIAS, ANONYMOUS, IDENTITIES, USER
@@ -136,11 +137,19 @@ async def erase_actor(call: OfProject) -> Response:
     found = orjson.loads(
         (await _asked_for(call, lambda views, runner: ids_of(views, runner, asked, quoted=quoted))).body
     )
+    await _forget(call, paths, found["ids"])
     deleted: dict[str, int] = {}
     for collection, own in await _places(call, paths):
         deleted[collection.name] = await _erase(call, collection, own, found["ids"])
     audit_details(call.request, deleted="an actor", events=sum(deleted.values()))
     return json_answer({**found, "deleted_events": {name: n for name, n in deleted.items() if n}})
+
+
+async def _forget(call: ProjectCall, paths: list[str], ids: list[Any]) -> None:
+    """Take the ids out of the static cohorts of these properties."""
+    members = [member for one in ids if (member := member_of(one)) is not None]
+    for path in paths:
+        await call.parts.in_thread(call.parts.catalog.cohorts.forget, call.caller.project.id, path, members)
 
 
 @area.get(
