@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 
 from bench import (
+    bars,
     behaviour,
     bulk,
     cached,
@@ -38,6 +39,7 @@ SECTIONS = (
     "bulk",
     "shred",
     "queries",
+    "bars",
     "behaviour",
     "profile",
     "memory",
@@ -67,12 +69,14 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         bulk.run(report, events)
     if "shred" in sections:
         shredding.run(report, events)
-    if {"queries", "behaviour", "memory", "erasure", "charts", "large"} & set(sections):
+    if {"queries", "bars", "behaviour", "memory", "erasure", "charts", "large"} & set(sections):
         with loaded(report, events) as store:
             if "charts" in sections:
                 charts.run(report, store.server, store.events)
             if "queries" in sections:
                 queries.run(report, store)
+            if "bars" in sections:
+                bars.run(report, store)
             if "behaviour" in sections:
                 behaviour.run(report, store)
                 returning.run(report, store)
@@ -127,7 +131,7 @@ def main() -> int:
         tenants.ROUNDS, clients.ROUNDS = min(most, tenants.ROUNDS), min(most, clients.ROUNDS)
         charts.ROUNDS, pages.ROUNDS = min(most, charts.ROUNDS), min(most, pages.ROUNDS)
         large.ROUNDS = min(most, large.ROUNDS)
-        behaviour.ROUNDS = min(most, behaviour.ROUNDS)
+        behaviour.ROUNDS, bars.ROUNDS = min(most, behaviour.ROUNDS), min(most, bars.ROUNDS)
     sections = args.sections or SECTIONS
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"there is no section {', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}")

@@ -112,7 +112,12 @@ class PathTally:
     _stored: int = 0
 
     def add(self, keys: Integers) -> None:
-        found, numbers = np.unique(keys, return_counts=True)
+        if keys.max(initial=0) <= len(keys):
+            totals = np.bincount(keys)
+            found = np.flatnonzero(totals)
+            numbers = totals[found]
+        else:
+            found, numbers = np.unique(keys, return_counts=True)
         self._keys.append(found)
         self._numbers.append(numbers)
         self._stored += len(found)
@@ -155,7 +160,7 @@ class PathTallies:
     def add(self, walks: Walks) -> None:
         """Add the paths of actors of whom none was added before."""
         self.paths += len(walks.actors)
-        self.actors += len(np.unique(walks.actors))
+        self.actors += int(np.count_nonzero(changes(walks.actors)))
         last = len(self.steps) - 1
         for step, tallies in enumerate(self.steps):
             here = walks.nodes[:, step]

@@ -7,20 +7,25 @@ those of the same steps by their marks. All arrays have one entry for each event
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from query.behaviour.threads import in_threads
+
+Found = TypeVar("Found")
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-BLOCK = 1 << 18
+BLOCK = 1 << 16
 """Events whose arrays are made at once: those of a block stay in the processor's cache."""
 _KEY_BITS = 63
+_KEPT_SHARE = 0.75
 _PASSES_MAX = 64
 """More parts than this are not selected one by one: one sort by several keys is faster."""
 _COUNTED_STEPS_MAX = 16
@@ -44,8 +49,13 @@ class ActorEvents:
         return len(self.times)
 
     def of_actors(self, kept: Flags) -> ActorEvents:
-        """The events of the actors with the flag; actors keep their numbers."""
+        """The events of the actors with the flag; actors keep their numbers.
+
+        Where they are nearly all events, the others stay: to leave them out, all the rest would be copied.
+        """
         rows = kept[self.actors]
+        if np.count_nonzero(rows) > _KEPT_SHARE * self.size:
+            return self
         return self._taken(rows, self.actors[rows])
 
     def of_part(self, rows: Integers, first_actor: int) -> ActorEvents:
@@ -113,7 +123,7 @@ class Sequences:
         return changes(self.times, self.actors)
 
 
-def numbered(parts: Sequence[pa.ChunkedArray]) -> tuple[NDArray[np.int32], list[pa.Array]]:
+def numbered(parts: Sequence[pa.ChunkedArray], threads: int = 1) -> tuple[NDArray[np.int32], list[pa.Array]]:
     """A number from 0 for each distinct actor, row by row, and the distinct values of each part.
 
     Of the parts of a row, exactly one is not null. The values of the first part have the first numbers.
@@ -122,7 +132,7 @@ def numbered(parts: Sequence[pa.ChunkedArray]) -> tuple[NDArray[np.int32], list[
     distinct: list[pa.Array] = []
     first = 0
     for part in parts:
-        found, values = encoded(part)
+        found, values = encoded(part, threads)
         distinct.append(values)
         numbers = found if numbers is None else np.where(found >= 0, found + np.int32(first), numbers)
         first += len(values)
@@ -130,10 +140,32 @@ def numbered(parts: Sequence[pa.ChunkedArray]) -> tuple[NDArray[np.int32], list[
     return numbers, distinct
 
 
-def encoded(part: pa.ChunkedArray) -> tuple[NDArray[np.int32], pa.Array]:
-    """For each row the number of its value, from 0, and -1 for null; and the distinct values."""
+def encoded(part: pa.ChunkedArray, threads: int = 1) -> tuple[NDArray[np.int32], pa.Array]:
+    """For each row the number of its value, from 0, and -1 for null; and the distinct values.
+
+    Values are numbered in the order in which they occur.
+    """
     # 0.0 and -0.0 are one value; Arrow would keep them apart.
     values = pc.add(part, 0.0) if pa.types.is_floating(part.type) else part
+    if threads <= 1 or len(values) <= BLOCK:
+        return _encoded(values)
+    size = -(-len(values) // threads)
+    pieces = (values.slice(start, size) for start in range(0, len(values), size))
+    found = list(in_threads(_encoded, pieces, threads))
+    # Each thread has numbered the values of its rows; the values themselves are numbered once more.
+    numbers, distinct = _encoded(pa.chunked_array([own for _, own in found]))
+    joined = np.empty(len(values), dtype=np.int32)
+    start = first = 0
+    for indices, own in found:
+        # The last number stands for null, whose index is -1.
+        places = np.append(numbers[first : first + len(own)], np.int32(-1))
+        np.take(places, indices, out=joined[start : start + len(indices)], mode="wrap")
+        start += len(indices)
+        first += len(own)
+    return joined, distinct
+
+
+def _encoded(values: pa.ChunkedArray) -> tuple[NDArray[np.int32], pa.Array]:
     found = values.dictionary_encode().combine_chunks()
     indices = found.indices.fill_null(-1) if found.null_count else found.indices
     return indices.to_numpy(zero_copy_only=False), found.dictionary
@@ -147,17 +179,34 @@ def in_sequence(events: ActorEvents, step_count: int, block: int = BLOCK) -> Ite
     mask and mark are packed into one where they fit, or where those of a part of the actors fit. Otherwise
     the rows are sorted by actor and time, and then those of one time.
     """
+    return (make() for make in _blocks_in_sequence(events, step_count, 1, block))
+
+
+def each_block(
+    events: ActorEvents, step_count: int, work: Callable[[Sequences], Found], threads: int, block: int = BLOCK
+) -> Iterator[Found]:
+    """What ``work`` finds in each block of ``in_sequence``, in their order; several blocks at once."""
+    if events.size <= block:
+        threads = 1
+    blocks = _blocks_in_sequence(events, step_count, threads, block)
+    return in_threads(lambda make: work(make()), blocks, threads)
+
+
+def _blocks_in_sequence(
+    events: ActorEvents, step_count: int, threads: int, block: int
+) -> Iterator[Callable[[], Sequences]]:
+    """What makes each block."""
     if not events.size:
         return
     packing = _packing(events, step_count)
     free = _KEY_BITS - packing.bits
     actor_bits = _bits_of(events.count - 1)
     if actor_bits <= free:
-        yield from packing.sequences(events, block)
+        yield from packing.sequences(events, block, threads)
     elif free > 0 and 1 << (actor_bits - free) <= _PASSES_MAX:
         for part, rows in _parts(events, free):
             first_actor = part << free
-            yield from packing.sequences(events.of_part(rows, first_actor), block, first_actor)
+            yield from packing.sequences(events.of_part(rows, first_actor), block, threads, first_actor)
     else:
         yield from packing.by_rows(events, actor_bits, block)
 
@@ -191,39 +240,63 @@ class _Packing:
         order = np.argsort(self.masks)
         return np.take(order, np.searchsorted(self.masks[order], steps))
 
-    def sequences(self, events: ActorEvents, block: int, first_actor: int = 0) -> Iterator[Sequences]:
-        key = self._timed(events)
-        key <<= self.mask_bits
-        if len(self.masks) > 1:
-            key |= self.rank_of(events.steps)
-        if events.marks is not None:
-            key <<= self.mark_bits
-            key |= events.marks
-        key.sort()
+    def sequences(
+        self, events: ActorEvents, block: int, threads: int, first_actor: int = 0
+    ) -> Iterator[Callable[[], Sequences]]:
+        key = self._keys(events, block, threads)
+        if threads > 1 and len(key) > block:
+            _sort(key, threads)
+        else:
+            key.sort()
+        marked = events.marks is not None
         for start, end in self._blocks(key, block):
-            part = key[start:end]
-            marks = None if events.marks is None else part & ((1 << self.mark_bits) - 1)
-            shifted = part >> self.mark_bits
-            steps = self.masks[shifted & ((1 << self.mask_bits) - 1)]
-            shifted >>= self.mask_bits
-            own = shifted & ((1 << self.time_bits) - 1)
-            actors = (shifted >> self.time_bits) + first_actor
-            yield sequences_of(actors, own * self.unit + self.least, steps, marks)
+            yield partial(self._of_keys, key[start:end], first_actor, marked=marked)
 
-    def by_rows(self, events: ActorEvents, actor_bits: int, block: int) -> Iterator[Sequences]:
+    def _keys(self, events: ActorEvents, block: int, threads: int) -> Integers:
+        """The key of each event, made block by block: what lies between takes no more than a block."""
+        keys = np.empty(events.size, dtype=np.int64)
+
+        def fill(start: int) -> None:
+            rows = slice(start, start + block)
+            key = keys[rows]
+            self._set_timed(key, events.actors[rows], events.times[rows])
+            key <<= self.mask_bits
+            if len(self.masks) > 1:
+                key |= self.rank_of(events.steps[rows])
+            if events.marks is not None:
+                key <<= self.mark_bits
+                key |= events.marks[rows]
+
+        for _ in in_threads(fill, range(0, events.size, block), threads):
+            pass
+        return keys
+
+    def _of_keys(self, key: Integers, first_actor: int, *, marked: bool) -> Sequences:
+        marks = key & ((1 << self.mark_bits) - 1) if marked else None
+        shifted = key >> self.mark_bits
+        steps = self.masks[shifted & ((1 << self.mask_bits) - 1)]
+        shifted >>= self.mask_bits
+        own = shifted & ((1 << self.time_bits) - 1)
+        actors = (shifted >> self.time_bits) + first_actor
+        return sequences_of(actors, own * self.unit + self.least, steps, marks)
+
+    def by_rows(self, events: ActorEvents, actor_bits: int, block: int) -> Iterator[Callable[[], Sequences]]:
         """As ``sequences``, by sorting the numbers of rows: for keys that do not fit."""
         if actor_bits + self.time_bits <= _KEY_BITS:
             yield from self._by_time(events, block)
             return
         order = self._lexical(events)
         for start, end in blocks_of(events.actors[order], block):
-            rows = order[start:end]
-            actors = events.actors[rows].astype(np.int64)
-            yield sequences_of(actors, events.times[rows], *self._taken(events, rows))
+            yield partial(self._of_rows, events, order[start:end])
 
-    def _by_time(self, events: ActorEvents, block: int) -> Iterator[Sequences]:
+    def _of_rows(self, events: ActorEvents, rows: Integers) -> Sequences:
+        actors = events.actors[rows].astype(np.int64)
+        return sequences_of(actors, events.times[rows], *self._taken(events, rows))
+
+    def _by_time(self, events: ActorEvents, block: int) -> Iterator[Callable[[], Sequences]]:
         """By actor and time, which fit a key, and then those of one actor and time."""
-        key = self._timed(events)
+        key = np.empty(events.size, dtype=np.int64)
+        self._set_timed(key, events.actors, events.times)
         order = np.argsort(key)
         key = key[order]
         same = key[1:] == key[:-1]
@@ -234,10 +307,12 @@ class _Packing:
         rows = order[places]
         order[places] = rows[np.lexsort((*self._within_time(events, rows), key[places]))]
         for start, end in blocks_of(key >> self.time_bits, block):
-            # What the key has is not fetched by row: the rows of a block lie anywhere.
-            own = key[start:end]
-            times = (own & ((1 << self.time_bits) - 1)) * self.unit + self.least
-            yield sequences_of(own >> self.time_bits, times, *self._taken(events, order[start:end]))
+            yield partial(self._of_times, events, key[start:end], order[start:end])
+
+    def _of_times(self, events: ActorEvents, key: Integers, rows: Integers) -> Sequences:
+        # What the key has is not fetched by row: the rows of a block lie anywhere.
+        times = (key & ((1 << self.time_bits) - 1)) * self.unit + self.least
+        return sequences_of(key >> self.time_bits, times, *self._taken(events, rows))
 
     def _taken(self, events: ActorEvents, rows: Integers) -> tuple[Integers, Integers | None]:
         """The masks and the marks of these rows."""
@@ -256,16 +331,16 @@ class _Packing:
         marks = [] if events.marks is None else [events.marks[rows]]
         return [*marks, self.rank_of(events.steps[rows])]
 
-    def _timed(self, events: ActorEvents) -> Integers:
-        key = events.actors.astype(np.int64)
+    def _set_timed(self, key: Integers, actors: NDArray[np.integer], times: Integers) -> None:
+        """Set the key to actor and time."""
+        key[:] = actors
         key <<= self.time_bits
         # In place: another array of all events would be the greatest part of what this takes.
         if self.unit > 1:
-            key += (events.times - self.least) // self.unit
+            key += (times - self.least) // self.unit
         else:
-            key += events.times
+            key += times
             key -= self.least
-        return key
 
     def _blocks(self, key: Integers, block: int) -> Iterator[tuple[int, int]]:
         """As ``blocks_of``, by the actor in each key."""
@@ -277,6 +352,14 @@ class _Packing:
                 end = int(np.searchsorted(key, following << self.bits))
             yield start, end
             start = end
+
+
+def _sort(keys: Integers, threads: int) -> None:
+    """Sort in place; each thread a part of the keys, all of which are less than those of the next part."""
+    cuts = [len(keys) * part // threads for part in range(1, threads)]
+    keys.partition(cuts)
+    for _ in in_threads(np.ndarray.sort, np.split(keys, cuts), threads):
+        pass
 
 
 def _parts(events: ActorEvents, bits: int) -> Iterator[tuple[int, Integers]]:

@@ -41,13 +41,13 @@ class Values:
         return None
 
 
-def coded(parts: Sequence[pa.ChunkedArray], rows: int) -> Values:
+def coded(parts: Sequence[pa.ChunkedArray], rows: int, threads: int = 1) -> Values:
     """Of the parts of a row, at most one is not null."""
     codes = np.full(rows, -1, dtype=np.int32)
     distinct: list[pa.Array] = []
     first = 0
     for part in parts:
-        indices, values = encoded(part)
+        indices, values = encoded(part, threads)
         order = pc.sort_indices(values)
         ranks = np.empty(len(order) + 1, dtype=np.int32)
         ranks[order.to_numpy()] = np.arange(first, first + len(order), dtype=np.int32)

@@ -221,6 +221,11 @@ class Engine:
         self.links = LinksCache()
         self._checked = lru_cache(maxsize=1024)(self._check_regex)
 
+    @property
+    def threads(self) -> int:
+        """How many threads work for one query."""
+        return self._threads
+
     def close(self) -> None:
         self._watch.close()
         if self._connection is not None:

@@ -31,6 +31,11 @@ class Runner:
     reservation: Reservation
     trace: Trace
 
+    @property
+    def threads(self) -> int:
+        """How many threads the query may work in."""
+        return self.engine.threads
+
     def check(self) -> None:
         self.deadline.check()
 

@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
-from query.plan.aggregates import Aggregate, AggregateRole
+from query.plan.aggregates import Aggregate, AggregateRole, MetricPlan
 from query.plan.columns import Column, ColumnKind
 from query.plan.exact_sums import BitRange, powers
-from query.sql.statement import Statement, bound, col, joined, sql
+from query.sql.statement import Statement, bound, col, joined, sql, whole
 
 DOUBLE_BITS = 53
 DOUBLE_EXPONENT_END = 1024
+
+
+def aggregates_of(metrics: Sequence[MetricPlan]) -> list[Statement]:
+    """The expressions of all aggregate columns of these metrics, in order.
+
+    Percentiles of the same values are taken from one list: the engine collects the values once for all.
+    """
+    specs = [one for metric in metrics for one in metric.aggregates]
+    asked: dict[tuple[Column, ...], dict[Decimal, int]] = {}
+    for one in specs:
+        if one.fold is AggregateRole.QUANTILE and one.fraction is not None:
+            places = asked.setdefault(one.columns, {})
+            places.setdefault(one.fraction, len(places))
+    return [
+        _of_list(one, asked[one.columns])
+        if one.fold is AggregateRole.QUANTILE and len(asked.get(one.columns, ())) > 1
+        else aggregate(one)
+        for one in specs
+    ]
+
+
+def _of_list(spec: Aggregate, places: Mapping[Decimal, int]) -> Statement:
+    """One of the percentiles that are computed together, by their places in the list."""
+    assert spec.fraction is not None
+    listed = joined(", ", map(bound, places))
+    quantiles = sql("quantile_disc({}, [{}])", _numeric(spec.columns), listed)
+    return _finite(sql("{}[{}]", quantiles, whole(places[spec.fraction] + 1)))
 
 
 def aggregate(spec: Aggregate) -> Statement:

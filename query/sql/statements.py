@@ -11,7 +11,7 @@ from query.plan.columns import TIMESTAMP_COLUMN, Column, ColumnKind
 from query.plan.exact_sums import EXACT_DOUBLES, error_factors
 from query.plan.plan import MetricsPlan
 from query.plan.scans import Scan
-from query.sql.aggregates import aggregate
+from query.sql.aggregates import aggregate, aggregates_of
 from query.sql.intervals import bucket_index, bucketed, counts_us, runs_of, whole_index
 from query.sql.keys import key_parts, unnested
 from query.sql.reading import filtered
@@ -58,7 +58,7 @@ def _grouped(plan: MetricsPlan) -> Statement:
     runs = [] if plan.buckets is None else runs_of(plan.buckets.edges)
     if plan.buckets is not None:
         heads.insert(0, whole_index(bucket_index(runs), plan.buckets, alone=not parts))
-    aggregates = [aggregate(one) for metric in plan.metrics for one in metric.aggregates]
+    aggregates = aggregates_of(plan.metrics)
     scan = plan.scan
     if scan.in_us and not counts_us(runs):
         scan = replace(scan, in_us=False)

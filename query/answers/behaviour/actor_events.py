@@ -81,15 +81,21 @@ def read_events(plan: SelectionPlan, runner: Runner, *, marked: bool = True) -> 
     marks = _MARK_BYTES if plan.value_parts else 0
     runner.reservation.reserve((_EVENT_BYTES + _VALUE_BYTES * len(plan.value_parts) + marks) * table.num_rows)
     runner.check()
-    parts = plan.parts
+    parts, threads = plan.parts, runner.threads
     columns = iter(table.columns)
-    numbers, values = numbered(list(islice(columns, len(parts))))
+    numbers, values = numbered(list(islice(columns, len(parts))), threads)
     masks, times = (column.to_numpy() for column in islice(columns, 2))
-    further = tuple(coded(list(islice(columns, len(one))), len(times)) for one in plan.value_parts)
+    further = tuple(coded(list(islice(columns, len(one))), len(times), threads) for one in plan.value_parts)
+    if table.column(0).num_chunks > 1:
+        # All has been copied: the rows, most of all the texts in them, are freed before anything is computed.
+        distinct = [*values, *(own for one in further for own in one.distinct)]
+        runner.reservation.give_back(max(0, table.nbytes - sum(own.nbytes for own in distinct)))
+    del table, columns
     runner.check()
     made = marks_of(further) if marked else None
     count = sum(map(len, values))
-    runner.reservation.reserve(_BLOCK_EVENT_BYTES * min(BLOCK, len(times)) + np.dtype(bool).itemsize * count)
+    blocks = _BLOCK_EVENT_BYTES * min(threads * BLOCK, len(times))
+    runner.reservation.reserve(blocks + np.dtype(bool).itemsize * count)
     events = ActorEvents(numbers, times, masks, count, None if made is None else made.numbers)
     return ReadEvents(events, parts, values, further, made)
 

@@ -19,7 +19,7 @@ from query.behaviour.ordered_funnel import (
     conversions,
     follow,
 )
-from query.behaviour.sequences import ActorEvents, Integers, Sequences, changes, in_sequence
+from query.behaviour.sequences import ActorEvents, Integers, Sequences, changes, each_block
 from query.behaviour.sessions import SessionRules, by_session
 from query.behaviour.values import Values
 from query.engine.runner import Runner
@@ -92,25 +92,30 @@ def outcomes(entered: Entrants, span: tuple[int, int] | None, runner: Runner) ->
     steps, order = rules_of(query, span)
     events = _within(entered.events, span, query.window)
     kept: list[Outcomes] = []
-    converted = [0] * len(steps)
-    for block in in_sequence(events, len(query.selections)):
+
+    def followed_in(block: Sequences) -> Outcomes:
         runner.check()
         sequences, owners = block, entered.owners
         if query.session_gap is not None:
             sequences, owners = by_session(block, SessionRules(query.session_gap))
             owners = owners if entered.owners is None else entered.owners[owners]
         followed = follow(sequences, steps, order)
-        kept.append(_of_block(entered, steps, sequences, followed, owners))
-        runner.reservation.reserve(_ENTRY_BYTES * len(kept[-1].actors) + _bytes_of(kept[-1].times))
-        if query.counting is Counting.CONVERSIONS:
-            for at, reached in enumerate(followed.reached):
-                converted[at] += 0 if reached is None else conversions(sequences, reached)
+        found = _of_block(entered, steps, sequences, followed, owners)
+        if query.counting is not Counting.CONVERSIONS:
+            return found
+        reached = (0 if one is None else conversions(sequences, one) for one in followed.reached)
+        return replace(found, converted=list(reached))
+
+    for found in each_block(events, len(query.selections), followed_in, runner.threads):
+        kept.append(found)
+        runner.reservation.reserve(_ENTRY_BYTES * len(found.actors) + _bytes_of(found.times))
     if not kept:
         return none_entered(query)
     whole = _joined(kept)
     if entered.owners is not None and query.counting is Counting.ACTORS:
         whole = _best_of_each(whole)
-    return replace(whole, converted=converted)
+    converted = zip(*(one.converted for one in kept), strict=True)
+    return replace(whole, converted=list(map(sum, converted)))
 
 
 def rules_of(query: FunnelQuery, span: tuple[int, int] | None = None) -> tuple[list[StepRule], OrderRules]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from query.behaviour.ordered_funnel import OrderRules, StepRule, attempts, conversions, follow
-from query.behaviour.sequences import ActorEvents, in_sequence
+from query.behaviour.sequences import ActorEvents, Sequences, each_block
 from tests.query.behaviour.funnel_reference import Event, by_actor
 from tests.support.scale import examples
 
@@ -47,6 +47,10 @@ def events_of(steps: int) -> st.SearchStrategy[list[Event]]:
     return st.lists(st.tuples(actors, times, masks), max_size=30)
 
 
+def _same(block: Sequences) -> Sequences:
+    return block
+
+
 @settings(max_examples=examples(1_000), deadline=None)
 @given(st.data(), rules_of_steps(), RULES)
 def test_arrays_agree_with_the_reference(
@@ -60,7 +64,8 @@ def test_arrays_agree_with_the_reference(
     converted = [0] * len(steps)
     tried: dict[int, list[Any]] = {}
     seen: list[Any] = []
-    for block in in_sequence(read, len(steps) + EXCLUDED_MAX, block=7):
+    threads = data.draw(st.sampled_from([1, 2, 3]))
+    for block in each_block(read, len(steps) + EXCLUDED_MAX, _same, threads, block=7):
         followed = follow(block, steps, rules)
         for at, found in enumerate(followed.counted):
             counted[at] += map(int, found)

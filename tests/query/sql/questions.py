@@ -204,6 +204,14 @@ AGGREGATES = {
             "p90": {"analysis_type": "percentile", "target_property": "score", "percentile": 90},
         },
     ),
+    "several_percentiles": asked(
+        "multi_analysis",
+        "files",
+        analyses={
+            "middle": {"analysis_type": "median", "target_property": "score"},
+            "p90": {"analysis_type": "percentile", "target_property": "score", "percentile": 90},
+        },
+    ),
 }
 OTHERS = {
     "extraction": asked("extraction", "files", timeframe=JANUARY),

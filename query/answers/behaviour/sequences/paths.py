@@ -12,8 +12,8 @@ import numpy as np
 from query.answers.behaviour.actor_events import ReadEvents, read_events
 from query.answers.behaviour.selections import SelectionPlan, plan_selections
 from query.answers.behaviour.sequences.names import EventNames, Renamer, names_of
-from query.behaviour.paths import PathRules, PathTallies, PathTally, walks_of
-from query.behaviour.sequences import Flags, Integers, Sequences, in_sequence
+from query.behaviour.paths import PathRules, PathTallies, PathTally, Walks, walks_of
+from query.behaviour.sequences import Flags, Integers, Sequences, each_block
 from query.engine.runner import Runner
 from query.errors import QueryLimitExceeded
 from query.json_encoding import Written, dumps_in_steps
@@ -76,9 +76,13 @@ def _tallied(query: PathsQuery, read: ReadEvents, names: EventNames, runner: Run
     if anchor is not None and anchor.name is not None and called is None:
         return tallies
     events = replace(read.events, marks=names.numbers)
-    for block in in_sequence(events, len(query.selections)):
+
+    def walked(block: Sequences) -> Walks:
         runner.check()
-        tallies.add(walks_of(block, rules, _anchors(query, block, called), since))
+        return walks_of(block, rules, _anchors(query, block, called), since)
+
+    for walks in each_block(events, len(query.selections), walked, runner.threads):
+        tallies.add(walks)
     return tallies
 
 

@@ -14,7 +14,7 @@ from query.answers.behaviour.selections import SelectionPlan, plan_selections
 from query.answers.behaviour.sequences.session_measures import Pages, SessionMeasures
 from query.answers.behaviour.value_texts import Decoder, Grouping, group_items
 from query.behaviour.cells import different
-from query.behaviour.sequences import Integers, in_sequence
+from query.behaviour.sequences import Integers, Sequences, each_block
 from query.behaviour.sessions import FoundSessions, SessionRules, sessions_of
 from query.engine.runner import Runner
 from query.language.analyses.sequence_nodes import Attribution, SessionsQuery
@@ -83,12 +83,16 @@ class _SessionsAnswer:
 
     @cached_property
     def _sessions(self) -> FoundSessions:
-        query, found = self.query, []
+        query = self.query
+        found: list[FoundSessions] = []
         if self.read is not None:
             rules = SessionRules(query.gap, query.cuts, query.longest)
-            for block in in_sequence(self.read.events, len(query.events)):
+
+            def sessions_in(block: Sequences) -> FoundSessions:
                 self.runner.check()
-                found.append(sessions_of(block, rules, query.span.start_us))
+                return sessions_of(block, rules, query.span.start_us)
+
+            found += each_block(self.read.events, len(query.events), sessions_in, self.runner.threads)
         sessions = FoundSessions.of_all(found)
         self.runner.reservation.reserve(_SESSION_BYTES * sessions.count)
         return sessions
