@@ -74,15 +74,17 @@ def _measure(report: Report, case: Case, server: Acumen, peer: subprocess.Popen[
         ],
     }
     query = _window_funnel(case.steps, Duck(server).paths)
-    connection = server.connect()
     ours, theirs, peaks = [], [], [0]
     pid = max(server.processes().items(), key=lambda one: "worker" in one[0])[1]
     for round_number in range(ROUNDS + 1):
         report.progress(f"{case.name}, round {round_number}")
+        # The server may close one on which nothing came while the other side was at work.
+        connection = server.connect()
         with _watching(pid, peaks):
             started = time.perf_counter()
             result = server.ask("funnel", connection, **params)
             spent = time.perf_counter() - started
+        connection.close()
         answer = clickhouse_rows(peer, query)
         levels = {int(level): int(count) for level, count in answer["rows"]}
         counted = [sum(n for level, n in levels.items() if level > at) for at in range(len(case.steps))]
@@ -91,7 +93,6 @@ def _measure(report: Report, case: Case, server: Acumen, peer: subprocess.Popen[
         if round_number:
             ours.append(spent)
             theirs.append(answer["seconds"])
-    connection.close()
     mine, other = median(ours) - ALLOWANCE_SECONDS, median(theirs)
     report.figure(
         case.name, mine / other, f"{mine * 1e3:.0f} against {other * 1e3:.0f} ms of chdb", limit=LIMIT

@@ -84,19 +84,19 @@ def _against(
     limit: float = LIMIT,
 ) -> None:
     """Compare the answers, and measure by turns; the first round opens files."""
-    connection = server.connect()
     spent, others = [], []
     for round_number in range(ROUNDS + 1):
         report.progress(f"{name}, round {round_number}")
+        connection = server.connect()
         started = time.perf_counter()
         result = server.ask(analysis, connection, **params)
         mine = time.perf_counter() - started
+        connection.close()
         expected, other = theirs()
         report.equal(name, read(result), expected)
         if round_number:
             spent.append(mine)
             others.append(other)
-    connection.close()
     ours, seconds = median(spent) - ALLOWANCE_SECONDS, median(others)
     report.figure(name, ours / seconds, f"{ours * 1e3:.0f} against {seconds * 1e3:.0f} ms", limit=limit)
 

@@ -147,28 +147,40 @@ def encoded(part: pa.ChunkedArray, threads: int = 1) -> tuple[NDArray[np.int32],
     """
     # 0.0 and -0.0 are one value; Arrow would keep them apart.
     values = pc.add(part, 0.0) if pa.types.is_floating(part.type) else part
-    if threads <= 1 or len(values) <= BLOCK:
-        return _encoded(values)
-    size = -(-len(values) // threads)
-    pieces = (values.slice(start, size) for start in range(0, len(values), size))
-    found = list(in_threads(_encoded, pieces, threads))
+    if len(values) <= BLOCK:
+        threads = 1
+    size = max(1, -(-len(values) // threads))
+    pieces = [slice(start, start + size) for start in range(0, len(values), size)] or [slice(0, 0)]
+    numbers = np.empty(len(values), dtype=np.int32)
+
+    def encode(rows: slice) -> pa.Array:
+        return _encode(values[rows], numbers[rows])
+
+    found = list(in_threads(encode, pieces, threads))
+    if len(found) == 1:
+        return numbers, found[0]
     # Each thread has numbered the values of its rows; the values themselves are numbered once more.
-    numbers, distinct = _encoded(pa.chunked_array([own for _, own in found]))
-    joined = np.empty(len(values), dtype=np.int32)
-    start = first = 0
-    for indices, own in found:
+    places = np.empty(sum(map(len, found)), dtype=np.int32)
+    distinct = _encode(pa.chunked_array(found), places)
+    first = 0
+    for rows, own in zip(pieces, found, strict=True):
         # The last number stands for null, whose index is -1.
-        places = np.append(numbers[first : first + len(own)], np.int32(-1))
-        np.take(places, indices, out=joined[start : start + len(indices)], mode="wrap")
-        start += len(indices)
+        own_places = np.append(places[first : first + len(own)], np.int32(-1))
+        numbers[rows] = own_places[numbers[rows]]
         first += len(own)
-    return joined, distinct
+    return numbers, distinct
 
 
-def _encoded(values: pa.ChunkedArray) -> tuple[NDArray[np.int32], pa.Array]:
-    found = values.dictionary_encode().combine_chunks()
-    indices = found.indices.fill_null(-1) if found.null_count else found.indices
-    return indices.to_numpy(zero_copy_only=False), found.dictionary
+def _encode(values: pa.ChunkedArray, numbers: NDArray[np.int32]) -> pa.Array:
+    """Set the number of each value; the distinct values."""
+    # What the default pool takes while its tables grow, it would keep.
+    found = pc.dictionary_encode(values, memory_pool=pa.system_memory_pool())
+    start = 0
+    for chunk in found.chunks:
+        indices = chunk.indices.fill_null(-1) if chunk.null_count else chunk.indices
+        numbers[start : start + len(chunk)] = indices.to_numpy(zero_copy_only=False)
+        start += len(chunk)
+    return found.chunk(0).dictionary if found.num_chunks else pa.array([], values.type)
 
 
 def in_sequence(events: ActorEvents, step_count: int, block: int = BLOCK) -> Iterator[Sequences]:
