@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
 _UNLIMITED_BYTES = 1 << 60
+LARGE_BLOCK_BYTES = 1 << 20
+_M_MMAP_THRESHOLD = -3
 
 
 def container_memory_bytes() -> int:
@@ -39,6 +42,20 @@ def allocate(descriptor: int, size: int) -> None:
         os.posix_fallocate(descriptor, 0, size)
     elif os.fstat(descriptor).st_size < size:
         os.ftruncate(descriptor, size)
+
+
+def return_large_blocks() -> bool:
+    """Have this process return blocks of memory of ``LARGE_BLOCK_BYTES`` and more when they are freed.
+
+    The C library of most Linux systems raises this limit to the greatest block that was freed so far, up to
+    32 MiB; smaller ones then stay with the process while anything lies behind them. False where there is no
+    such limit.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(mallopt(ctypes.c_int(_M_MMAP_THRESHOLD), ctypes.c_int(LARGE_BLOCK_BYTES)))
 
 
 def _cpu_quota() -> tuple[int, int]:

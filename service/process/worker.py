@@ -56,6 +56,7 @@ from service.limits.embed_budgets import EmbedBudgets
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
 from service.limits.rate_limiter import Rate, RateLimits, fields_of
+from service.machine import return_large_blocks
 from service.people.accounts import Accounts
 from service.pictures.painter import Painter
 from service.process.child_process import ChildContext, StopReason, on_stop
@@ -576,5 +577,6 @@ def main(context: ChildContext) -> None:
     """Answer requests until the supervisor commands a stop."""
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     sys.setswitchinterval(SWITCH_SECONDS)
+    return_large_blocks()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(context))
