@@ -11,18 +11,21 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from query.language.nodes import Condition, MetricQuery, Operator, ParsedQuery, Span
+from query.answers.behaviour.selections import plan_selections
+from query.language.nodes import Condition, MetricQuery, Operator, ParsedQuery, Selection, Span
 from query.language.parse import parse
 from query.limits import Limits
+from query.plan.actors import LINK_TYPES, IdLinks
 from query.plan.columns import CREATED_AT_COLUMN, NULLS_COLUMN, TIMESTAMP_COLUMN, Column, ColumnKind
-from query.plan.plan import plan_indexed
+from query.plan.plan import plan_indexed, plan_metrics
 from query.plan.predicates import TRUE
 from query.plan.profile import GroupedColumn, ProfilePlan, ProfileQuery, plan_profile
 from query.plan.scans import Scan
 from query.plan.views import Views
-from query.sql import profiles, statements
+from query.sql import behaviour, identities, profiles, statements
 from query.sql.statement import Note, Statement
 from tests.query.compiled import statement_of
 from tests.query.sql.questions import DAY_US, JANUARY_US, NOW_US, QUESTIONS, source_of, where
@@ -53,6 +56,21 @@ def profiled() -> ProfilePlan:
     return plan_profile(query, Views(source_of))
 
 
+def of_linked_ids() -> Statement:
+    links = IdLinks(pa.table([["a1"], [None], ["ann"], [None]], schema=LINK_TYPES), "1")
+    views = Views(source_of, read_links=lambda _: links)
+    query = parse("count_unique", LINKED, now_us=NOW_US, limits=Limits()).query
+    assert isinstance(query, MetricQuery)
+    return statements.metrics(plan_metrics(query, views, 100))
+
+
+def of_a_cohort() -> Statement:
+    plan = plan_selections((Selection("files", "plan", Span()),), Views(source_of), timed=False)
+    branches = [behaviour.rows(one.scan, one.key, plan.parts, one.tests) for one in plan.live]
+    return behaviour.cohort_actors(branches, plan.parts, [behaviour.CountTest(0, 3, None)], [], 1_000)
+
+
+LINKED = {"event_collection": "files", "target_property": "plan", "identity": "merged"}
 PRICE = Column("price", ColumnKind.NUMBER)
 MIXED = (Column("plan", ColumnKind.STRING), CREATED_AT_COLUMN)
 GROUPED = (GroupedColumn(MIXED[0], ("pro", "free")), GroupedColumn(MIXED[1]))
@@ -64,6 +82,9 @@ BESIDE: dict[str, Callable[[], Statement]] = {
     "beside_presence_of_properties": lambda: statements.presence(scanned(PRICE), (PRICE,)),
     "beside_values_of_one": lambda: statements.values(scanned(PRICE), PRICE),
     "beside_names_that_are_null": lambda: statements.texts_listed(scanned(NULLS_COLUMN), NULLS_COLUMN),
+    "beside_actors_of_a_cohort": of_a_cohort,
+    "beside_linked_ids": of_linked_ids,
+    "beside_what_is_linked": lambda: identities.said(scanned(*identities.ORDER, *MIXED), [MIXED[:1]], 100),
     "beside_profile_totals": lambda: profiles.totals(profiled().scan, profiled().properties),
     "beside_profile_frequent_values": lambda: profiles.frequent(scanned(*MIXED), MIXED, 20),
     "beside_profile_frequencies": lambda: profiles.frequencies(scanned(*MIXED), GROUPED, 10),
