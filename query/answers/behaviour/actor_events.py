@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from query.answers.behaviour.actor_lists import ACTOR_BYTES, CHECK_EVERY, Actor, actor_of
 from query.answers.behaviour.selections import SelectionPlan
+from query.answers.identities.merging import merged_ids
 from query.behaviour.sequences import BLOCK, ActorEvents, Integers, numbered
 from query.behaviour.values import Marks, Values, coded, marks_of
 from query.engine.runner import Runner
@@ -73,6 +74,8 @@ def read_events(plan: SelectionPlan, runner: Runner, *, marked: bool = True) -> 
 
     ``marked``: whether the further values are the marks of the events.
     """
+    links, sent = plan.links, plan.as_sent
+    links, plan = (None, plan) if sent is None else (links, sent)
     if not plan.live:
         return None
     table = runner.table(statement_of(plan), plan.tables, reads=plan.read)
@@ -84,6 +87,8 @@ def read_events(plan: SelectionPlan, runner: Runner, *, marked: bool = True) -> 
     parts, threads = plan.parts, runner.threads
     columns = iter(table.columns)
     numbers, values = numbered(list(islice(columns, len(parts))), threads)
+    if links is not None:
+        numbers, parts, values = merged_ids(numbers, parts, values, links)
     masks, times = (column.to_numpy() for column in islice(columns, 2))
     further = tuple(coded(list(islice(columns, len(one))), len(times), threads) for one in plan.value_parts)
     if table.column(0).num_chunks > 1:

@@ -7,14 +7,15 @@ belongs to.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from query.language.nodes import Group, Selection, Span
 from query.plan import predicates as p
+from query.plan.actors import IdLinks
 from query.plan.columns import TIMESTAMP_COLUMN
-from query.plan.keys import GroupKey, KeyPart, key_of_actor, key_of_group
+from query.plan.keys import GroupKey, KeyPart, key_of, key_of_actor, key_of_group
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan, hull
 from query.plan.views import View, Views
@@ -30,6 +31,8 @@ class Branch:
     tests: tuple[tuple[int, Predicate, Span], ...]
     """Position and condition of each selection, and its span if narrower than the scan's."""
     values: tuple[GroupKey, ...] = ()
+    sent: GroupKey | None = None
+    """The key of ids as they were sent, where those of ``key`` are merged."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class SelectionPlan:
     branches: tuple[Branch, ...]
     size: int
     """The number of selections."""
+    links: IdLinks | None = None
+    """By which ids are merged."""
 
     @property
     def parts(self) -> tuple[KeyPart, ...]:
@@ -56,6 +61,18 @@ class SelectionPlan:
     def live(self) -> list[Branch]:
         """The branches in which a row can have an actor."""
         return [branch for branch in self.branches if branch.key.parts and not branch.scan.empty]
+
+    @property
+    def as_sent(self) -> SelectionPlan | None:
+        """The plan that reads ids as they were sent, to be merged later; None where nothing is merged, or
+        where an event may have several ids, of which some may be of one actor."""
+        if self.links is None or any(one.key.list_column is not None for one in self.branches):
+            return None
+        branches = tuple(
+            replace(one, key=one.sent or one.key, sent=None, scan=replace(one.scan, actors=()))
+            for one in self.branches
+        )
+        return replace(self, branches=branches, links=None)
 
     def can_have(self, position: int) -> bool:
         """Whether any row can belong to the selection."""
@@ -89,7 +106,8 @@ def plan_selections(
         _branch(collection, actor, [(at, selections[at]) for at in positions], views, timed, values)
         for (collection, actor), positions in positions_by_scan.items()
     )
-    return SelectionPlan(branches, len(selections))
+    merges = any(branch.sent is not None for branch in branches)
+    return SelectionPlan(branches, len(selections), views.links() if merges else None)
 
 
 def _branch(
@@ -111,6 +129,7 @@ def _branch(
         )
         for position, selection in numbered
     ]
+    sent = key_of(actor, view)
     key = key_of_actor(actor, view, views.links() if numbered[0][1].merged else None)
     read = tuple(key_of_group(value, view) for value in values)
     columns = [*key.columns, *(column for _, test, _ in tests for column in p.columns_of(test))]
@@ -119,4 +138,4 @@ def _branch(
         columns.append(TIMESTAMP_COLUMN)
     conditions = [test for _, test, _ in tests]
     scan = view.scan(columns, p.some_of(conditions), common_span, conditions)
-    return Branch(view, scan, key, tuple(tests), read)
+    return Branch(view, scan, key, tuple(tests), read, sent if key != sent else None)

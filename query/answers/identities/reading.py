@@ -200,7 +200,10 @@ def _extended(kept: KeptLinks, rows: Sequence[tuple[Any, ...]], version: str) ->
 
 
 def _one(text: str | None, number: float | None) -> Id | None:
-    return text or number if text or number is not None else None
+    if text:
+        return text
+    # The sum of -0.0 and 0.0 is 0.0, the only zero that Arrow finds by the other.
+    return None if number is None else number + 0.0
 
 
 def _actors_of(links: IdLinks, wanted: set[Id]) -> dict[Id, Id]:
