@@ -50,6 +50,20 @@ def believe(files: Sequence[DataFile]) -> None:
     """Accept files without a check, for sources whose files were verified by other means."""
 
 
+@dataclass(frozen=True, slots=True)
+class ErasedSpan:
+    """What one erasure took from earlier versions; the times are those of its events, both included."""
+
+    id: int
+    min_us: int
+    max_us: int
+    events: int
+
+    def meets(self, start_us: int | None, end_us: int | None) -> bool:
+        """Whether events within ``[start, end)`` may have been among them."""
+        return (start_us is None or self.max_us >= start_us) and (end_us is None or self.min_us < end_us)
+
+
 @dataclass(frozen=True)
 class Source:
     """A snapshot of one collection, stable while it is in use (files outlive the longest query)."""
@@ -73,17 +87,14 @@ class Source:
     """Live files that are set aside as damaged: their events are missing from the source."""
     past: bool = False
     """Whether it is of an earlier version, in which events may have had other values."""
-    erased: tuple[tuple[int, int], ...] = ()
-    """Of an earlier version: the times of events that were erased from it since, both included."""
+    erased: tuple[ErasedSpan, ...] = ()
+    """Of an earlier version: what was erased from it since."""
     verify: Callable[[Sequence[DataFile]], None] = field(default=believe, compare=False)
     """Call it with files before they are read. Raises SourceGone if one differs from what was written."""
 
     def has_erased(self, start_us: int | None, end_us: int | None) -> bool:
         """Whether events within ``[start, end)`` were erased from this version since."""
-        return any(
-            (start_us is None or last >= start_us) and (end_us is None or first < end_us)
-            for first, last in self.erased
-        )
+        return any(one.meets(start_us, end_us) for one in self.erased)
 
     def lacks(self, start_us: int | None, end_us: int | None) -> bool:
         """Whether a damaged file that is set aside may hold events within ``[start, end)``."""

@@ -14,6 +14,7 @@ from query.language.nodes import ParsedQuery
 from query.plan.views import View, Views
 from query.sql.statement import Statement
 from storage.instants import format_instant
+from storage.source import Source
 
 SQL_LENGTH_MAX = 100_000
 """Most characters of a statement that are shown."""
@@ -39,11 +40,39 @@ def explanation(trace: Trace, views: Views) -> dict[str, Any]:
     }
 
 
-def snapshot_of(request: ParsedQuery) -> dict[str, Any]:
-    """The version that was read, by which ``as_of`` repeats the answer, and what was now for it."""
+def snapshot_of(request: ParsedQuery, asked: Sequence[tuple[str, View]]) -> dict[str, Any]:
+    """The version that was read, by which ``as_of`` repeats the answer, what was now for it, and what it has
+    of each collection; then what was not read of it, and why."""
     if not request.version:
         return {}
-    return {"snapshot": {"version": request.version, "instant": format_instant(request.now_us)}}
+    sources = {name: view.source for name, view in asked}
+    snapshot = {
+        "version": request.version,
+        "instant": format_instant(request.now_us),
+        "collections": [_collection(name, source) for name, source in sources.items()],
+    }
+    return {"snapshot": snapshot, "pruned": [_pruned(name, view) for name, view in asked]}
+
+
+def _collection(name: str, source: Source) -> dict[str, Any]:
+    shown = {
+        "collection": name,
+        "files": [file.name for file in source.files[:ITEMS_MAX]],
+        "events_in_files": sum(file.rows for file in source.files),
+        "events_in_no_file": 0 if source.tail is None else source.tail.num_rows,
+    }
+    left_out = len(source.files) - ITEMS_MAX
+    return {**shown, "files_left_out": left_out} if left_out > 0 else shown
+
+
+def _pruned(name: str, view: View) -> dict[str, Any]:
+    """The files that were skipped: by their first and last times none of their events is in a timeframe."""
+    read = {file.path for file in view.files}
+    skipped = [file for file in view.source.files if file.path not in read]
+    return {
+        "collection": name,
+        "outside_timeframe": {"files": len(skipped), "events": sum(file.rows for file in skipped)},
+    }
 
 
 def _source(collection: str, view: View) -> dict[str, Any]:

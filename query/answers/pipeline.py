@@ -11,6 +11,7 @@ from query.answers import extraction, shape
 from query.answers.behaviour.answering import behaviour_body
 from query.answers.cohorts.actors import actors_by
 from query.answers.explain import explanation, snapshot_of
+from query.answers.history.filter_counts import filter_counts
 from query.answers.identities.reading import read_links
 from query.answers.series.answering import composed_body
 from query.answers.visible_properties import lanes_seen
@@ -202,7 +203,9 @@ def _answer(request: ParsedQuery, views: Views, runner: Runner, limits: Limits) 
         case ComposedQuery():
             body, scanned = composed_body(query, views, runner, limits)
     if request.explain:
-        body["explain"] = snapshot_of(request) | explanation(runner.trace, views)
+        asked = list(views.asked)
+        body["explain"] = snapshot_of(request, asked) | explanation(runner.trace, views)
+        body["explain"]["filters"] = filter_counts(query, views, runner, limits)
     if request.include_metadata:
         properties = len(named_properties(query))
         if views.forced:

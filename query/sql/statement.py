@@ -59,6 +59,8 @@ class Note(StrEnum):
     PRESENT = "how many events have each property"
     NULLS = "the properties that are null somewhere"
     VALUES = "one value of each event"
+    KEPT = "how many events each filter leaves"
+    COMPARED = "the events to compare with those of another version"
     EXTENTS = "how great the numbers of each file are"
     TOTALS = "what the values of each property are like"
     FREQUENT = "values that may be the most frequent ones"

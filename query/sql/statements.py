@@ -7,11 +7,13 @@ from dataclasses import replace
 
 from query.language.nodes import Order
 from query.plan.aggregates import MetricPlan
-from query.plan.columns import TIMESTAMP_COLUMN, Column, ColumnKind
+from query.plan.columns import CREATED_AT_COLUMN, ID_COLUMN, TIMESTAMP_COLUMN, Column, ColumnKind
 from query.plan.exact_sums import EXACT_DOUBLES, error_factors
 from query.plan.plan import MetricsPlan
+from query.plan.predicates import Predicate
 from query.plan.scans import Scan
 from query.sql.aggregates import aggregate, aggregates_of
+from query.sql.conditions import condition
 from query.sql.intervals import bucket_index, bucketed, counts_us, runs_of, whole_index
 from query.sql.keys import key_parts, unnested
 from query.sql.reading import filtered
@@ -150,6 +152,32 @@ def _direction(order: Order) -> str:
 def values(scan: Scan, column: Column) -> Statement:
     """One column of every row."""
     return noted(Note.VALUES, sql("SELECT {}{}", col(column), filtered(scan)))
+
+
+def kept(scan: Scan, conditions: Sequence[Predicate]) -> Statement:
+    """One row: the number of rows, and of those that each condition keeps."""
+    counts = [sql("count(*) FILTER (WHERE {})", condition(one)) for one in conditions]
+    return noted(
+        Note.KEPT, sql("SELECT {}{}", joined(", ", [Statement("count(*)"), *counts]), filtered(scan))
+    )
+
+
+def compared(scan: Scan, keeps: Predicate, columns: Sequence[Column]) -> Statement:
+    """Each row: its id, times in µs, whether the condition keeps it, and a digest of the columns."""
+    digest = sql("hash({})", joined(", ", map(col, columns))) if columns else Statement("CAST(0 AS UBIGINT)")
+    return noted(
+        Note.COMPARED,
+        sql(
+            "SELECT {} AS id, epoch_us({}) AS at_us, epoch_us({}) AS received_us,"
+            " coalesce({}, FALSE) AS meant, {} AS digest{}",
+            col(ID_COLUMN),
+            col(TIMESTAMP_COLUMN),
+            col(CREATED_AT_COLUMN),
+            condition(keeps),
+            digest,
+            filtered(scan),
+        ),
+    )
 
 
 def presence(scan: Scan, columns: Sequence[Column]) -> Statement:

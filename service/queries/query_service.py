@@ -30,7 +30,7 @@ from query.errors import (
     QueryOverloaded,
     QueryTimeout,
 )
-from query.json_encoding import dumps
+from query.json_encoding import Written, dumps
 from query.language import parameters
 from query.language.cohorts.naming import FindCohort, cohort_of, no_saved
 from query.language.filters import CheckRegex
@@ -49,9 +49,10 @@ from service.limits.quotas import NoStore, Quotas, Tally
 from service.queries import past
 from service.queries.answer_cache import BYTES_MAX as KEPT_BYTES_MAX
 from service.queries.answer_cache import AnswerCache, kept_answer, key_of
+from service.queries.diff import changes, check_may_compare, described, read_diff
 from service.queries.past import Asked, asked
 from service.queries.sight import SourceReader, WarningFinder
-from service.telemetry.metrics import COHORT, IDENTITY, PROFILE, QUERY_KINDS, Metrics
+from service.telemetry.metrics import COHORT, DIFF, IDENTITY, PROFILE, QUERY_KINDS, Metrics
 from service.threads import in_thread
 from storage.catalog.catalog import system_clock
 from storage.catalog.tenants.records import Project
@@ -245,6 +246,42 @@ class QueryService:
             return self._compute(caller, question, self._source_of(caller), deadline, forced)
 
         return await self.during(caller, analysis, work, gone)
+
+    async def diff(
+        self,
+        caller: Caller,
+        read: Callable[[], Any],
+        gone: Callable[[], Awaitable[None]],
+    ) -> QueryResponse:
+        """The answers to one question about two versions, and which events make the difference. Raises as
+        ``ask`` does, and Forbidden."""
+        check_may_compare(caller)
+        return await self.during(caller, DIFF, lambda token: self._diff(caller, read(), token), gone)
+
+    def _diff(self, caller: Caller, body: Any, token: CancelToken) -> QueryResponse:
+        deadline = Deadline.after(self._limits.timeout_seconds, token)
+        request = read_diff(self._reader, body, self._clock())
+        # Relative timeframes are those of the first answer, so that one timeframe is compared.
+        about = Asked(request.first.instant_us, request.first)
+        preferences = self.preferences_of(caller.project)
+        question = self._read(request.analysis, request.params, deadline, preferences, about)
+        sides = {}
+        for name, version in (("from", request.first), ("to", request.second)):
+            source_of = past.source_of(self._reader, caller.project.id, version)
+            response = self._compute(caller, question, source_of, deadline, ())
+            if response.reservation is not None:
+                response.reservation.reduce_to(0)
+            sides[name] = described(version, Written(response.body))
+        found = changes(
+            request,
+            question,
+            self._reader,
+            self._engine,
+            caller=caller,
+            limits=self._limits,
+            deadline=deadline,
+        )
+        return QueryResponse(written({**sides, "changes": found}, self._limits))
 
     async def profile(
         self,

@@ -25,8 +25,9 @@ PROFILE = "profile"
 COHORT = "cohort"
 SQL = "sql"
 IDENTITY = "identities"
-QUERY_KINDS = (*ANALYSIS_NAMES, PROFILE, COHORT, SQL, IDENTITY)
-"""What takes a query's slot: analyses, profiles of collections, and SQL."""
+DIFF = "diff"
+QUERY_KINDS = (*ANALYSIS_NAMES, PROFILE, COHORT, SQL, IDENTITY, DIFF)
+"""What takes a query's slot: analyses, profiles of collections, SQL, and comparisons of two versions."""
 ROUTES = ("record", "queries", "schema", "tail", "discovery", "system", "other")
 PAUSES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 ERROR_STATUSES = tuple(

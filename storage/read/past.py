@@ -19,7 +19,7 @@ from storage.log.format import CLAIMED_BIT
 from storage.paths import DataFolder
 from storage.read.versions import PastUnavailable, Version
 from storage.schema import CREATED_AT, EVENT_ID
-from storage.source import DataFile, SourceGone
+from storage.source import DataFile, ErasedSpan, SourceGone
 
 KEPT_MAX = 32
 """Later files whose part in a version is remembered."""
@@ -36,7 +36,7 @@ class PastPart:
     tables: tuple[pa.Table, ...]
     complete: bool
     """False where events of the version may be in no file yet."""
-    erased: tuple[tuple[int, int], ...]
+    erased: tuple[ErasedSpan, ...]
 
 
 class PastReader:

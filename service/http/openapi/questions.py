@@ -437,3 +437,83 @@ def _metric_result(value: Json, *, labelled: bool) -> Json:
     )
     intervals = {"type": "array", "items": interval, "title": "By interval"}
     return {"anyOf": [{**value, "title": "A value"}, groups, intervals]}
+
+
+DIFF_REQUEST: Json = {
+    "type": "object",
+    "required": ["analysis_type", "from"],
+    "properties": {
+        "analysis_type": {"type": "string", "description": "The analysis; its parameters stand beside it."},
+        "from": {"type": "string", "minLength": 1, "description": "A version or an instant, as of `as_of`."},
+        "to": {"type": "string", "description": "The later one; now by default."},
+        "events": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 1000,
+            "default": 20,
+            "description": "How many events to name for each part of the question.",
+        },
+    },
+    "additionalProperties": True,
+}
+_SIDE = record(
+    {
+        "version": {"type": "string"},
+        "instant": {"type": "string"},
+        "answer": {"type": "object", "description": "As of the analysis."},
+    },
+    "version",
+    "instant",
+    "answer",
+)
+_MOVED: Json = {"type": "integer", "minimum": 0}
+DIFF_RESULT: Json = record(
+    {
+        "from": _SIDE,
+        "to": _SIDE,
+        "changes": listing(
+            record(
+                {
+                    "event_collection": {"type": "string"},
+                    "timeframe": {"type": "object"},
+                    "counts": record(
+                        {
+                            "late": {**_MOVED, "description": "Came since, with a time before `from`."},
+                            "new": {**_MOVED, "description": "Came since, with a time after it."},
+                            "updated": {**_MOVED, "description": "Have other values, or match now only."},
+                            "erased": {
+                                **_MOVED,
+                                "description": "Taken by erasures that met the timeframe; in neither answer.",
+                            },
+                        },
+                        "late",
+                        "new",
+                        "updated",
+                        "erased",
+                    ),
+                    "events": listing(
+                        record(
+                            {
+                                "kind": {"type": "string", "enum": ["late", "new", "updated"]},
+                                "id": {"type": "string"},
+                                "timestamp": {"type": "string"},
+                                "created_at": {"type": "string"},
+                            },
+                            "kind",
+                            "id",
+                        )
+                    ),
+                    "truncated": {"type": "boolean", "description": "Whether there are more events."},
+                },
+                "event_collection",
+                "timeframe",
+                "counts",
+                "events",
+                "truncated",
+            )
+        ),
+    },
+    "from",
+    "to",
+    "changes",
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -15,8 +16,8 @@ from service.auth.principal import Caller, Permission
 from service.bodies.json_body import json_of
 from service.exports.request import wants_file
 from service.http.authorization import Rule, needs
-from service.http.openapi.operation import Endpoint, Example, ok
-from service.http.openapi.questions import operations_of
+from service.http.openapi.operation import DocumentedAnswer, Endpoint, Example, Operation, ok
+from service.http.openapi.questions import DIFF_REQUEST, DIFF_RESULT, operations_of
 from service.http.request import (
     Pairs,
     callback_of,
@@ -99,6 +100,45 @@ for _analysis in dict.fromkeys((*_MOST_ASKED, *sorted(ANALYSES))):
 async def list_queries(call: OfProject) -> Response:
     names = ((name, name if name in _BARE_NAMES else f"{name}_url") for name in sorted(ANALYSES))
     return json_answer({key: url_of(call.caller.project.id, "queries", name) for name, key in names})
+
+
+@area.serve(
+    f"{QUERIES}/diff",
+    _RULE,
+    Operation(
+        method="post",
+        path=f"{QUERIES}/diff",
+        summary="Which events moved an answer",
+        answers={200: DocumentedAnswer("Both answers, and what changed.", schema=DIFF_RESULT)},
+        body=DIFF_REQUEST,
+        errors=(504,),
+        examples=(
+            Example(
+                body={"analysis_type": "count", "event_collection": "purchases"},
+                status=400,
+                summary="Without 'from'",
+            ),
+            Example(
+                body={"analysis_type": "count", "event_collection": "purchases", "from": "v0.0"},
+                status=400,
+                summary="A version that was never named",
+            ),
+        ),
+        name="diff",
+    ),
+)
+async def diff(call: OfProject) -> Response:
+    """One question about two versions, `from` and `to` (now by default): both answers, and for each
+    collection how many events came late, came with a time after `from`, were updated or erased, with the
+    first of them. Relative timeframes are those of `from`. For keys with the permission `schema` and
+    without filters."""
+    parts, request, caller = call
+    count_rate(parts.rates, request, caller, Rate.QUERIES)
+    async with opened(parts.bodies, request, parts.settings.query_bytes_max) as body:
+        values_max = parts.bodies.limits.values_max
+        read = partial(json_of, body, values_max)
+        response = await parts.query_service.diff(caller, read, gone_of(request))
+    return answer_of(response)
 
 
 async def respond(call: ProjectCall, analysis: str, read: Callable[[], Any]) -> QueryResponse:

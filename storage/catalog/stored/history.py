@@ -30,6 +30,7 @@ from storage.catalog.stored.logs import list_logs
 from storage.catalog.stored.moments import first_version, flush_that_reaches, times_around, version_at
 from storage.catalog.stored.records import Ends, FileRow, FileState, LogRow
 from storage.catalog.tables import collections, erased_spans, files, moments
+from storage.source import ErasedSpan
 
 _KEPT = files.c.state.in_((FileState.LIVE.value, FileState.SUPERSEDED.value))
 _OF = and_(files.c.collection_id == bindparam("of"), _KEPT)
@@ -48,7 +49,7 @@ _LATER = (
     .order_by(files.c.id)
 )
 _FROM = select(collections.c.history_from).where(collections.c.id == bindparam("of"))
-_SPANS = select(erased_spans.c.min_us, erased_spans.c.max_us).where(
+_SPANS = select(erased_spans.c.id, erased_spans.c.min_us, erased_spans.c.max_us, erased_spans.c.events).where(
     erased_spans.c.collection_id == bindparam("of"), erased_spans.c.version > bindparam("version")
 )
 _EXPIRED = and_(files.c.state == FileState.SUPERSEDED.value, files.c.removed_us < bindparam("before"))
@@ -77,8 +78,8 @@ class PastFiles:
     """Files with events that were only in logs then, or not received yet."""
     reached: bool
     """Whether the later files hold all events that were only in logs then."""
-    erased: tuple[tuple[int, int], ...]
-    """The times of events that erasures took from this version; both ends are included."""
+    erased: tuple[ErasedSpan, ...]
+    """What erasures took from this version since."""
 
 
 class History(Repository):
@@ -209,6 +210,6 @@ def _past(
         elif reach is not None:
             wanted = wanted.where(files.c.added_version <= reach)
         later = tuple(decode_file(row) for row in connection.execute(wanted, values))
-    spans = tuple((row.min_us, row.max_us) for row in connection.execute(_SPANS, values))
+    spans = tuple(ErasedSpan(*row) for row in connection.execute(_SPANS, values))
     reached = received_us is None and (not ends or reach is not None)
     return PastFiles(held, later, reached, spans)

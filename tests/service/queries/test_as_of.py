@@ -169,3 +169,66 @@ def test_an_answer_is_repeated_whatever_came_since(whole: Whole, seed: int) -> N
     for analysis, params, version, body in shop.answers:
         again = shop.answer(analysis, params, as_of=version)
         assert again == body, (analysis, params, version)
+
+
+@pytest.mark.parametrize("as_of", ["v0.0", "v99999999.1", "2999-01-01", "1999-01-01", "yesterday", 5])
+def test_what_cannot_be_answered_is_refused(whole: Whole, as_of: Any) -> None:
+    shop = Shop(whole, random.Random(0))
+    shop.send()
+    shop.now()
+    question = {"event_collection": "views", "as_of": as_of}
+    refused = whole.call(whole.project, "POST", "queries/count", question)
+    assert refused.status_code == 400, refused.text
+    assert "'as_of'" in refused.json()["message"]
+
+
+def test_a_relative_timeframe_is_that_of_the_instant(whole: Whole) -> None:
+    shop = Shop(whole, random.Random(0))
+    shop.send()
+    shop.now()
+    before = shop.answer("count", {"event_collection": "views", "timeframe": "this_10_minutes"})["result"]
+    instant = format_instant(whole.now_us)
+    whole.now_us += DAY_US
+    asked = {"event_collection": "views", "timeframe": "this_10_minutes"}
+    assert shop.answer("count", asked)["result"] == 0 < before
+    assert shop.answer("count", asked, as_of=instant)["result"] == before
+
+
+def test_a_definition_does_not_store_it(whole: Whole) -> None:
+    Shop(whole, random.Random(0)).send()
+    query = {"analysis_type": "count", "event_collection": "views", "as_of": "2026-01-01"}
+    refused = whole.call(whole.project, "PUT", "queries/saved/views", {"query": query})
+    assert refused.status_code == 400 and "as_of" in refused.json()["message"]
+
+
+def test_explain_says_what_was_skipped_and_what_each_filter_left(whole: Whole) -> None:
+    shop = Shop(whole, random.Random(0))
+    shop.now()
+    old = {"n": 1, "user": "ann", "keen": {"timestamp": "2020-01-01"}}
+    whole.record(whole.project, "sales", [old])
+    whole.flush()
+    whole.record(whole.project, "sales", [{"n": n, "user": "ann" if n % 2 else "bob"} for n in range(6)])
+    filters = [
+        {"property_name": "user", "operator": "eq", "property_value": "ann"},
+        {"property_name": "n", "operator": "gt", "property_value": 1},
+    ]
+    shop.now()
+    asked = {"event_collection": "sales", "timeframe": "this_2_days", "filters": filters}
+    answer = shop.answer("count", asked, explain=True)
+    explain = answer["explain"]
+    assert answer["result"] == 2
+    assert explain["filters"] == [
+        {
+            "collection": "sales",
+            "read": 6,
+            "in_timeframe": 6,
+            "filters": [
+                {"filter": {"property_name": "user", "operator": "eq"}, "kept": 3},
+                {"filter": {"property_name": "n", "operator": "gt"}, "kept": 2},
+            ],
+        }
+    ]
+    assert explain["pruned"] == [{"collection": "sales", "outside_timeframe": {"files": 1, "events": 1}}]
+    (collection,) = explain["snapshot"]["collections"]
+    assert len(collection.pop("files")) == 1
+    assert collection == {"collection": "sales", "events_in_files": 1, "events_in_no_file": 6}
