@@ -4,7 +4,7 @@ import { type Properties, type Source } from "./events.js";
 import { type ExtractOptions } from "./extracting.js";
 import { type CallOptions, type Target } from "./http.js";
 import { AccessKeys, Cohorts, Collections, Dashboards, Datasets, Identities, Projects, SavedQueries, type ActorId } from "./managing.js";
-import { type Answer, type Arranged, type EventList, type Extraction, type Followed, type FunnelAnswer, type InLifecycle, type InSessions, type FunnelCounts, type InStickiness, type LifecycleResult, type Multi, type MultiResult, type Paths, type Percentile, type SeriesAnswer, type Several, type SessionsResult, type SqlAnswer, type SqlOptions, type Retained, type RetentionAnswer, type Step, type StickinessResult, type StoredEvent, type Taken, type Targeted, type Timezone } from "./questions.js";
+import { type Answer, type Arranged, type EventList, type Extraction, type Followed, type FunnelAnswer, type InLifecycle, type InSessions, type FunnelCounts, type InStickiness, type LifecycleResult, type Multi, type MultiResult, type Paths, type Percentile, type SeriesAnswer, type Several, type SessionsResult, type SqlAnswer, type SqlOptions, type Retained, type RetentionAnswer, type Step, type StickinessResult, type StoredEvent, type Taken, type Diff, type DiffParameters, type Targeted, type Timezone } from "./questions.js";
 import { type Outcome, type SenderOptions } from "./recording.js";
 import { Tail, type TailOptions } from "./tail.js";
 export interface AcumenOptions extends Target {
@@ -304,6 +304,8 @@ export declare class Acumen {
      * text: a list for `?`, an object for `$name`.
      */
     sql<R = Record<string, any>>(sql: string, parameters?: readonly unknown[] | Readonly<Record<string, unknown>>, options?: SqlOptions): Promise<SqlAnswer<R>>;
+    /** Which events moved an answer between two versions; see `as_of`. Now is the later one by default. */
+    diff(analysis: string, parameters: DiffParameters, options?: CallOptions): Promise<Diff>;
     /** Events as they arrive, from now on or from `after`; connections that break are taken up again. */
     tail(collection: string, options?: TailOptions): Tail;
     /** The project's description: its collections and saved queries. */

@@ -599,4 +599,41 @@ export declare function answerOf<R>({ body, headers }: {
     body: any;
     headers: Headers;
 }): Answer<R>;
+/** A question's parameters, and the two versions or instants that it is asked about. */
+export interface DiffParameters {
+    from: string;
+    to?: string;
+    /** How many events are named for each collection. */
+    events?: number;
+    [parameter: string]: any;
+}
+export interface DiffSide {
+    version: string;
+    instant: string;
+    answer: any;
+}
+export interface Diff {
+    from: DiffSide;
+    to: DiffSide;
+    changes: {
+        event_collection: string;
+        timeframe: {
+            start: string | null;
+            end: string | null;
+        };
+        counts: {
+            late: number;
+            new: number;
+            updated: number;
+            erased: number;
+        };
+        events: {
+            kind: "late" | "new" | "updated";
+            id: string;
+            timestamp: string;
+            created_at: string;
+        }[];
+        truncated: boolean;
+    }[];
+}
 export {};

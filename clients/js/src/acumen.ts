@@ -36,6 +36,8 @@ import {
   type StickinessResult,
   type StoredEvent,
   type Taken,
+  type Diff,
+  type DiffParameters,
   type Targeted,
   type Timezone,
   type Values,
@@ -303,6 +305,10 @@ export class Acumen {
     const { signal, ...more } = options;
     const answer = await this.query<R[]>("sql", { ...more, sql, parameters }, { signal });
     return { ...answer, columns: answer.body.columns, truncated: answer.body.truncated };
+  }
+  /** Which events moved an answer between two versions; see `as_of`. Now is the later one by default. */
+  async diff(analysis: string, parameters: DiffParameters, options?: CallOptions): Promise<Diff> {
+    return (await this.query("diff", { ...parameters, analysis_type: analysis }, options)).body;
   }
   /** Events as they arrive, from now on or from `after`; connections that break are taken up again. */
   tail(collection: string, options: TailOptions = {}): Tail {

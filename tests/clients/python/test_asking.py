@@ -474,3 +474,14 @@ def test_sql_can_be_awaited(served: Served, shop: ServedProject) -> None:
             return list(await client.sql("SELECT count(*) AS n FROM purchases"))
 
     assert asyncio.run(ask()) == [{"n": 4}]
+
+
+def test_an_answer_is_repeated_and_compared(served: Served, shop: ServedProject) -> None:
+    client = Acumen(served.url, project_id=shop.id, read_key=shop.master_key)
+    question = Query.sum("purchases", "price")
+    first = client.ask(question.explain())
+    assert first.version is not None and not first.erased_since
+    assert client.ask(question.as_of(first.version)).value == first.value
+    moved = client.diff(question, first.version, events=1)
+    assert moved["from"]["answer"]["result"] == first.value
+    assert set(moved["changes"][0]["counts"]) == {"late", "new", "updated", "erased"}

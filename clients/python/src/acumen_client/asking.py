@@ -7,6 +7,7 @@ from typing import Any, Literal, TypedDict, Unpack, cast, overload
 
 from acumen_client._calls import Call, awaited, blocking, in_project, run, run_async
 from acumen_client._transport import Answer, AsyncTransport, Transport
+from acumen_client.diff import comparison
 from acumen_client.extracting import AsyncExtracting, Extracting
 from acumen_client.query import (
     Aggregate,
@@ -401,6 +402,7 @@ class Asking(Extracting, Tailing):
     paths = blocking(_paths)
     extraction = blocking(_extraction)
     sql = blocking(statement)
+    diff = blocking(comparison)
 
     @overload
     def ask(self, query: SeriesQuestion) -> SeriesResult: ...
@@ -446,6 +448,7 @@ class AsyncAsking(AsyncExtracting, AsyncTailing):
     paths = awaited(_paths)
     extraction = awaited(_extraction)
     sql = awaited(statement)
+    diff = awaited(comparison)
 
     @overload
     async def ask(self, query: SeriesQuestion) -> SeriesResult: ...
