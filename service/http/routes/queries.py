@@ -15,7 +15,7 @@ from service.api_paths import PROJECTS, url_of
 from service.auth.principal import Caller, Permission
 from service.bodies.json_body import json_of
 from service.exports.request import wants_file
-from service.http.authorization import Rule, needs
+from service.http.authorization import Rule, needs, needs_both
 from service.http.openapi.operation import DocumentedAnswer, Endpoint, Example, Operation, ok
 from service.http.openapi.questions import DIFF_REQUEST, DIFF_RESULT, operations_of
 from service.http.request import (
@@ -104,7 +104,7 @@ async def list_queries(call: OfProject) -> Response:
 
 @area.serve(
     f"{QUERIES}/diff",
-    _RULE,
+    needs_both(Permission.QUERIES, Permission.SCHEMA),
     Operation(
         method="post",
         path=f"{QUERIES}/diff",
