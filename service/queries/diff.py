@@ -88,7 +88,7 @@ def changes(
     properties = sorted(named_properties(question.query))
     compared = answered(
         lambda views, runner: Answer(
-            {"changes": changes_of(question, properties, between, runner, limits, request.shown_max)}
+            {"changes": changes_of(question, properties, between, views, runner, limits, request.shown_max)}
         ),
         after,
         engine,

@@ -263,8 +263,7 @@ class QueryService:
         request = read_diff(self._reader, body, self._clock())
         # Relative timeframes are those of the first answer, so that one timeframe is compared.
         about = Asked(request.first.instant_us, request.first)
-        preferences = self.preferences_of(caller.project)
-        question = self._read(request.analysis, request.params, deadline, preferences, about)
+        question = self._read(request.analysis, request.params, deadline, caller.project, about)
         sides = {}
         for name, version in (("from", request.first), ("to", request.second)):
             source_of = past.source_of(self._reader, caller.project.id, version)

@@ -47,6 +47,7 @@ def changes_of(
     question: ParsedQuery,
     properties: Sequence[str],
     between: Between,
+    views: Views,
     runner: Runner,
     limits: Limits,
     shown_max: int,
@@ -57,7 +58,8 @@ def changes_of(
     """
     everything = isinstance(question.query, ExtractionQuery) and not properties
     each = {repr(scope): scope for scope in scopes(question.query)}.values()
-    compared = (_Comparison(scope, None if everything else properties, between) for scope in each)
+    counted = None if everything else properties
+    compared = (_Comparison(scope, counted, between, views) for scope in each)
     return [one.result(runner, limits, shown_max) for one in compared]
 
 
@@ -67,6 +69,8 @@ class _Comparison:
     properties: Sequence[str] | None
     """None: all of them."""
     between: Between
+    views: Views
+    """What else the question reads: which ids belong together, and who is in a cohort."""
 
     def result(self, runner: Runner, limits: Limits, shown_max: int) -> dict[str, Any]:
         collection, span, _ = self.scope
@@ -116,7 +120,8 @@ class _Comparison:
 
     def _view(self, source: Source) -> View:
         collection, span, _ = self.scope
-        return Views(lambda _: source).view(collection, (span,))
+        apart = replace(self.views, asked=[], damaged={}, _sources={collection: source})
+        return apart.view(collection, (span,))
 
     def _columns(self, views: Sequence[View]) -> tuple[Column, ...]:
         """The columns of the values that count, of either version, in an order of their own."""
