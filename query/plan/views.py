@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -277,7 +278,7 @@ class Views:
             extent_of=self.extent_of,
             exact=self.exact,
             repeatable=self.repeatable,
-            actors_of=self.actors_of,
+            actors_of=_actors_of(self),
             actor_tables=self.actor_tables,
         )
         if self.held is not None:
@@ -290,6 +291,21 @@ class Views:
         """The requested collections that do not exist."""
         asked = {name for name, _ in self.asked}
         return [name for name, source in self._sources.items() if name in asked and not source.known]
+
+
+def _actors_of(views: Views) -> ActorsOf:
+    """Its ``actors_of``, without keeping it alive: it keeps the view that has this function.
+
+    A cycle would hold the memory of the answer until the next collection of garbage.
+    """
+    reference = weakref.ref(views)
+
+    def actors_of(cohort: ActorCohort) -> ActorTables:
+        there = reference()
+        assert there is not None, "a view is planned with after its question"
+        return there.actors_of(cohort)
+
+    return actors_of
 
 
 def _stored(columns: Iterable[Column]) -> tuple[Column, ...]:
