@@ -53,6 +53,10 @@ class Limits:
     """Conditions of one cohort."""
     cohorts_max: int = 20
     """Cohorts that one question uses."""
+    session_events_max: int = 20_000_000
+    """Events in which the sessions are found that filters and groups of a question name."""
+    session_margin_hours: int = 24
+    """How long before and after a timeframe the events of its sessions are read at most, beside the gap."""
     analyses_max: int = 100
     """Analyses of one multi-analysis."""
     series_max: int = 50

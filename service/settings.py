@@ -394,6 +394,18 @@ class Settings(BaseSettings):
         ge=1,
         description="Entries, and exits, of sessions that an answer names for each group and interval.",
     )
+    query_session_events_max: int = Field(
+        20_000_000,
+        ge=1,
+        description="Events in which one question finds the sessions that its filters and groups name.",
+    )
+    query_session_margin_hours: int = Field(
+        24,
+        ge=0,
+        le=8_760,
+        description="How long before and after a timeframe the events of its sessions are read at most, "
+        "beside the gap.",
+    )
     query_funnel_actors_max: int = Field(1_000_000, ge=1, description="Distinct actors of one funnel.")
     query_cohorts_max: int = Field(
         20, ge=1, description="Cohorts that one question uses, with those that they name themselves."
@@ -813,6 +825,8 @@ class Settings(BaseSettings):
             cohort_actors_max=self.cohort_actors_max,
             cohort_members_max=self.cohort_members_max,
             cohort_conditions_max=self.cohort_conditions_max,
+            session_events_max=self.query_session_events_max,
+            session_margin_hours=self.query_session_margin_hours,
             funnel_actors_max=self.query_funnel_actors_max,
             funnel_intervals_max=self.query_funnel_intervals_max,
             identities_max=self.identities_max,

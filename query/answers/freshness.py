@@ -9,14 +9,15 @@ the same files and as many events of the tail within the timeframe has the same 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from query.answers.pipeline import answer
+from query.answers.pipeline import answer, spans_of
 from query.engine.engine import Deadline, Engine
 from query.language.cohorts.finding import cohorts_in, selections_of
+from query.language.event_sessions.finding import session_of, without_sessions
 from query.language.nodes import (
     Analysis,
     BehaviourQuery,
@@ -31,6 +32,7 @@ from query.language.nodes import (
 )
 from query.limits import Limits
 from query.plan.actors import IDENTITIES
+from query.plan.sessions import read_span, together
 from storage.schema import TIMESTAMP
 from storage.source import DataFile, Source
 
@@ -116,19 +118,34 @@ def parts(query: Query) -> tuple[ReadScope, ...]:
 
 
 def own_parts(query: Query) -> tuple[ReadScope, ...]:
-    """The scopes that the query itself names, in its order."""
+    """The scopes that the query itself names, in its order, and then those of its sessions.
+
+    With no further event in any of them, the sessions are the same, and filters by them keep the same events.
+    """
     match query:
         case MetricQuery() | ExtractionQuery():
-            return (ReadScope(query.collection, query.span, query.filters),)
+            scopes = [ReadScope(query.collection, query.span, query.filters)]
         case BehaviourQuery():
-            return tuple(ReadScope(one.collection, one.span, one.filters) for one in query.selections)
+            scopes = [ReadScope(one.collection, one.span, one.filters) for one in query.selections]
         case ComposedQuery():
-            scopes = (ReadScope(read.collection, read.span, read.filters) for read in query.reads)
-            return tuple({repr(scope): scope for scope in scopes}.values())
+            reads = (ReadScope(read.collection, read.span, read.filters) for read in query.reads)
+            scopes = list({repr(scope): scope for scope in reads}.values())
+    definition = session_of(query)
+    if definition is None:
+        return tuple(scopes)
+    plain = (replace(scope, filters=without_sessions(scope.filters)) for scope in scopes)
+    spans = [read_span(definition, span) for span in together(spans_of(query))]
+    of_sessions = (
+        ReadScope(one.collection, span, one.filters) for one in definition.events for span in spans
+    )
+    return (*plain, *of_sessions)
 
 
 def uses_links(query: Query) -> bool:
     """Whether the answer depends on which ids belong to one actor."""
+    definition = session_of(query)
+    if definition is not None and any(one.merged for one in definition.events):
+        return True
     match query:
         case MetricQuery():
             return any(metric.merged for metric in query.metrics)

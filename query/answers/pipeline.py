@@ -9,6 +9,7 @@ from typing import Any
 
 from query.answers import extraction, shape
 from query.answers.behaviour.answering import behaviour_body
+from query.answers.behaviour.sequences.session_properties import sessions_by
 from query.answers.cohorts.actors import actors_by
 from query.answers.explain import explanation, snapshot_of
 from query.answers.history.filter_counts import filter_counts
@@ -144,6 +145,7 @@ def answered(
             exact=exact,
             read_links=lambda views: read_links(views, runner, limits),
             compute_actors=actors_by(runner, limits),
+            find_sessions=sessions_by(runner, limits),
         )
         return work(views, runner)
 
@@ -193,6 +195,7 @@ def _answer(request: ParsedQuery, views: Views, runner: Runner, limits: Limits) 
     runner.check()
     query = request.query
     views.repeatable = bool(request.version)
+    views.spans = spans_of(query)
     match query:
         case MetricQuery():
             body, scanned = _metrics(query, views, runner, limits)
@@ -234,6 +237,17 @@ def note_damage(body: dict[str, Any], views: Views) -> None:
             body["damaged_files"] = sorted(file.name for file in views.damaged.values())
 
 
+def spans_of(query: Query) -> tuple[Span, ...]:
+    """The timeframes of all that a query reads."""
+    match query:
+        case BehaviourQuery():
+            return tuple(one.span for one in query.selections)
+        case ComposedQuery():
+            return tuple(read.span for read in query.reads)
+        case _:
+            return (query.span,)
+
+
 def _visible(query: Query, views: Views, runner: Runner, limits: Limits) -> int:
     """The number of events in the query's timeframes that its key can see."""
     match query:
@@ -256,7 +270,8 @@ def named_properties(query: Query) -> set[str]:
     match query:
         case MetricQuery():
             targets = {metric.target for metric in query.metrics if metric.target is not None}
-            return targets | {group.property_name for group in query.groups} | filter_paths(query.filters)
+            grouped = {group.property_name for group in query.groups if group.session is None}
+            return targets | grouped | filter_paths(query.filters)
         case BehaviourQuery():
             used = {one.actor for one in query.selections} | {path for path, _ in query.values}
             return used.union(*(filter_paths(one.filters) for one in query.selections))

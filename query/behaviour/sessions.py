@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from query.behaviour.sequences import Integers, Sequences, changes, sequences_of
+from query.behaviour.sequences import Flags, Integers, Sequences, changes, sequences_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,42 @@ def session_starts(events: Sequences, rules: SessionRules) -> Integers:
         begins[1:] |= days[1:] != days[:-1]
     firsts = np.flatnonzero(begins)
     return firsts if rules.longest is None else _shortened(events, firsts, rules.longest)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedEvents:
+    """Events, one of each actor and time, each with its place in a session."""
+
+    actors: Integers
+    times: Integers
+    sessions: Integers
+    """The number of the session."""
+    positions: Integers
+    """1 for the first of a session, and so on; events of one time have the position of the first of them."""
+
+    @classmethod
+    def of_all(cls, parts: Sequence[PlacedEvents]) -> PlacedEvents:
+        """``parts``: at least one."""
+        each = zip(*((one.actors, one.times, one.sessions, one.positions) for one in parts), strict=True)
+        return cls(*map(np.concatenate, each))
+
+
+def placed(events: Sequences, found: FoundSessions, kept: Flags) -> PlacedEvents:
+    """The events with the flag; ``found`` are all sessions of the events."""
+    firsts = np.cumsum(found.sizes) - found.sizes
+    at_time = events.before_ties() + 1
+    rows = np.flatnonzero(kept)
+    rows = rows[changes(at_time[rows])]
+    sessions = np.searchsorted(firsts, rows, side="right") - 1
+    positions = at_time[rows] - firsts[sessions] + 1
+    return PlacedEvents(events.actors[rows], events.times[rows], sessions, positions)
+
+
+def chain_starts(events: Sequences, found: FoundSessions, rules: SessionRules) -> Integers:
+    """For each session the time of the first event from which on no gap and no cut comes before it."""
+    starts = session_starts(events, SessionRules(rules.gap, rules.cuts))
+    firsts = np.cumsum(found.sizes) - found.sizes
+    return events.times[starts[np.searchsorted(starts, firsts, side="right") - 1]]
 
 
 def by_session(events: Sequences, rules: SessionRules) -> tuple[Sequences, Integers]:

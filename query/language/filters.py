@@ -13,8 +13,17 @@ from typing import Any
 
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.language.fields import encodable, is_number, shown, structured, text, wrong
-from query.language.grouping import group_of
-from query.language.nodes import ActorCohort, AnyOf, Circle, Condition, Filter, Operator, Row
+from query.language.grouping import SessionOf, group_of, no_session
+from query.language.nodes import (
+    ActorCohort,
+    AnyOf,
+    Circle,
+    Condition,
+    Filter,
+    Operator,
+    Row,
+    SessionDefinition,
+)
 from query.language.suggestions import meant, nearest
 from query.limits import Limits
 from query.regex_cost import OPTIONAL, UNICODE_CLASS, written_out
@@ -111,11 +120,12 @@ def parse_filters(
     check: Check = lambda: None,
     sizes: RegexSizes | None = None,
     cohort_of: CohortOf = no_cohorts,
+    session_of: SessionOf = no_session,
 ) -> tuple[Filter, ...]:
     """Parses the filters of a JSON list or its text; None is no filter.
 
     ``sizes`` sums the regular expressions, including those parsed before. ``cohort_of`` finds the cohorts
-    that are named.
+    that are named, ``session_of`` the properties of sessions.
 
     Raises InvalidQuery (InvalidFilterError, InvalidPropertyNameForGeoFilter), QueryLimitExceeded.
     """
@@ -124,7 +134,7 @@ def parse_filters(
     if value is None:
         return ()
     sizes = sizes or RegexSizes(limits.regexes_size_max)
-    return _Reader(limits, check_regex, check, sizes, cohort_of).read_list(value, name, 0)
+    return _Reader(limits, check_regex, check, sizes, cohort_of, session_of).read_list(value, name, 0)
 
 
 def is_geo(item: Filter) -> bool:
@@ -171,8 +181,10 @@ class _Reader:
         check: Check,
         sizes: RegexSizes,
         cohort_of: CohortOf,
+        session_of: SessionOf,
     ) -> None:
         self._cohort_of = cohort_of
+        self._session_of = session_of
         self._limits = limits
         self._check_regex = check_regex
         self._check = check
@@ -208,7 +220,9 @@ class _Reader:
         if parsed_operator is None:
             hint = meant(_operator_meant(operator))
             raise wrong(f"{name}.operator", f"one of {', '.join(_OPERATORS)} and or", operator, CODE, hint)
-        path = item.get("property_name")
+        path, session = item.get("property_name"), None
+        if item.get("session") is not None:
+            path, session = self._of_session(item, name)
         if parsed_operator is Operator.WITHIN and path != GEO_PROPERTY:
             raise InvalidQuery(
                 f"You specified a geo filter on a property other than {GEO_PROPERTY}, which is not allowed. "
@@ -224,12 +238,19 @@ class _Reader:
             raise InvalidQuery(f"'{name}' needs a 'property_value'.", CODE)
         if parsed_operator is Operator.IN_GROUP:
             row = self._row(item, name)
-            return Condition(row.group.property_name, parsed_operator, row)
+            return Condition(row.group.property_name, parsed_operator, row, session)
         assert path is not None
         for key in _OF_GROUPS:
             if item.get(key) is not None:
                 raise InvalidQuery(f"'{name}.{key}' belongs to the operator 'in_group' alone.", CODE)
-        return Condition(path, parsed_operator, self._operand(parsed_operator, item["property_value"]))
+        operand = self._operand(parsed_operator, item["property_value"])
+        return Condition(path, parsed_operator, operand, session)
+
+    def _of_session(self, item: dict[str, Any], name: str) -> tuple[str, SessionDefinition]:
+        if item.get("property_name") is not None:
+            raise InvalidQuery(f"'{name}' takes either 'property_name' or 'session', not both.", CODE)
+        found, definition = self._session_of(item["session"], f"{name}.session", CODE)
+        return found.path, definition
 
     def _membership(self, operator: Operator, item: dict[str, Any], name: str) -> Condition:
         """``in_cohort`` and ``not_in_cohort``, whose property is that of the cohort if none is named."""
@@ -243,7 +264,7 @@ class _Reader:
         return Condition(path or cohort.actor, operator, cohort)
 
     def _row(self, item: dict[str, Any], name: str) -> Row:
-        group = group_of(item, self._limits, name, CODE, self._cohort_of)
+        group = group_of(item, self._limits, name, CODE, self._cohort_of, session_of=self._session_of)
         value = item["property_value"]
         fits = _is_scalar(value)
         if group.cohort is not None:

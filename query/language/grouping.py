@@ -10,7 +10,14 @@ from typing import Any
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.json_encoding import dumps
 from query.language.fields import is_number, structured, text, wrong
-from query.language.nodes import ActorCohort, Group, Order, ValueRange
+from query.language.nodes import (
+    ActorCohort,
+    Group,
+    Order,
+    SessionDefinition,
+    SessionProperty,
+    ValueRange,
+)
 from query.language.parameter_table import value_of
 from query.language.suggestions import nearest
 from query.limits import Limits
@@ -20,11 +27,24 @@ ORDER_CODE = "InvalidOrderByError"
 LIMIT_CODE = "InvalidLimitError"
 
 _LIMIT_MAX = 2**31 - 1
+SessionOf = Callable[[Any, str, str], tuple[SessionProperty, SessionDefinition]]
+"""Returns the property of sessions that a value names. Its parameter's name and error code follow.
+
+Raises InvalidQuery."""
 BUCKET_SIZE_MAX = 1e22
 """With sizes up to this, a bound of fewer than 2^53 steps fits a 128-bit integer."""
 
 
 CohortOf = Callable[[Any, str, str], ActorCohort]
+
+
+def no_session(value: Any, name: str, code: str) -> tuple[SessionProperty, SessionDefinition]:
+    """For filters and groups that stand outside questions. Raises InvalidQuery."""
+    raise InvalidQuery(
+        f"'{name}' cannot be used here: properties of sessions have a place in questions, not in the filters "
+        "of keys and tokens, of the events that sessions are made of, in deletions or in the live tail.",
+        code,
+    )
 
 
 def parse_groups(
@@ -33,11 +53,14 @@ def parse_groups(
     check: Callable[[], None] = lambda: None,
     name: str = "group_by",
     cohort_of: CohortOf | None = None,
+    *,
+    session_of: SessionOf = no_session,
 ) -> tuple[Group, ...]:
     """Parses ``group_by``: a path, an object, a list of both, or the JSON text of these; None is no grouping.
 
     ``check`` is called between the entries, each of which may have many ranges, and may raise. Errors
-    call the parameter ``name``. ``cohort_of`` finds the cohorts that are named.
+    call the parameter ``name``. ``cohort_of`` finds the cohorts that are named, ``session_of`` the properties
+    of sessions.
 
     Raises InvalidQuery (InvalidGroupByError), QueryLimitExceeded.
     """
@@ -48,7 +71,14 @@ def parse_groups(
     if len(entries) > limits.group_by_max:
         raise QueryLimitExceeded(f"'{name}' may have at most {limits.group_by_max} entries.")
     groups = tuple(
-        group_of(entry, limits, f"{name}[{index}]" if _of_cohort(entry) else name, CODE, cohort_of)
+        group_of(
+            entry,
+            limits,
+            f"{name}[{index}]" if _of_cohort(entry) else name,
+            CODE,
+            cohort_of,
+            session_of=session_of,
+        )
         for index, entry in enumerate(_checked(entries, check))
     )
     if len({group.path for group in groups}) < len(groups):
@@ -95,6 +125,8 @@ def group_of(
     name: str = "group_by",
     code: str = CODE,
     cohort_of: CohortOf | None = None,
+    *,
+    session_of: SessionOf = no_session,
 ) -> Group:
     """Parses one entry; ``name`` and ``code`` are those of what it stands in.
 
@@ -106,15 +138,21 @@ def group_of(
         return _cohort_group(entry, limits, name, code, cohort_of)
     if entry.get("alias") is not None:
         raise InvalidQuery(f"'{name}.alias' belongs to groups by 'cohort' alone.", code)
-    path = text(f"{name}.property_name", entry.get("property_name"), limits.name_length_max, code)
+    path, session = entry.get("property_name"), None
+    if entry.get("session") is not None:
+        if path is not None:
+            raise InvalidQuery(f"'{name}' takes either 'property_name' or 'session', not both.", code)
+        found, session = session_of(entry["session"], f"{name}.session", code)
+        path = found.path
+    path = text(f"{name}.property_name", path, limits.name_length_max, code)
     buckets, ranges = entry.get("buckets"), entry.get("ranges")
     if buckets is not None and ranges is not None:
         raise InvalidQuery(f"'{name}' takes either 'buckets' or 'ranges', not both.", code)
     if buckets is not None:
-        return Group(path, size=_bucket_size(buckets, f"{name}.buckets", code))
+        return Group(path, size=_bucket_size(buckets, f"{name}.buckets", code), session=session)
     if ranges is not None:
-        return Group(path, ranges=_ranges(ranges, limits, f"{name}.ranges", code))
-    return Group(path)
+        return Group(path, ranges=_ranges(ranges, limits, f"{name}.ranges", code), session=session)
+    return Group(path, session=session)
 
 
 def _of_cohort(entry: Any) -> bool:

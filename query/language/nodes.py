@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from enum import StrEnum
 from typing import Any
 
@@ -70,6 +71,8 @@ class Condition:
     path: str
     operator: Operator
     operand: Any
+    session: SessionDefinition | None = None
+    """For a property of the event's session, which ``path`` then names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +121,17 @@ class Group:
     ranges: tuple[ValueRange, ...] | None = None
     cohort: ActorCohort | None = None
     actor: str = ""
+    session: SessionDefinition | None = field(default=None, kw_only=True)
+    """For a property of the event's session, which ``path`` then names."""
 
     @property
     def property_name(self) -> str:
         """The property whose values the group reads."""
         return self.path if self.cohort is None else self.actor
+
+    def condition(self, operator: Operator, operand: Any) -> Condition:
+        """A condition on what the group reads."""
+        return Condition(self.property_name, operator, operand, self.session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +280,47 @@ class ActorCohort:
     @property
     def conditions(self) -> tuple[CohortCondition, ...]:
         return (*self.every, *self.some)
+
+
+class SessionProperty(StrEnum):
+    """What an event's session is like, and where in it the event is."""
+
+    DURATION = "duration"
+    """Seconds from the session's first event to its last."""
+    EVENTS = "events"
+    BOUNCE = "bounce"
+    """Whether the session has one event."""
+    ENTRY = "entry"
+    EXIT = "exit"
+    NUMBER = "number"
+    """Which of its actor's sessions in the timeframe it is, from 1."""
+    POSITION = "position"
+    """Which of the session's events it is, from 1; those of one time have the same."""
+    UNFINISHED = "unfinished"
+    """Whether events that were not read may belong to the session."""
+
+    @property
+    def path(self) -> str:
+        """What conditions and groups call it."""
+        return f"session.{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDefinition:
+    """What the sessions of a question are. Times are in µs.
+
+    An event belongs to a session if it is of ``events``, whose spans are of no account.
+    """
+
+    events: tuple[Selection, ...]
+    gap: int
+    longest: int | None
+    margin: int
+    """How far before and after a timeframe events are read, beside the gap; not where ``midnights`` cut."""
+    midnights: tzinfo | None = None
+    """The zone at whose midnights sessions are cut."""
+    page: str | None = None
+    """The property whose values at a session's first and last event are its entry and its exit."""
 
 
 class BehaviourQuery(ABC):

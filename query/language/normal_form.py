@@ -20,6 +20,7 @@ from query.language.parameter_table import (
     PATHS,
     RETENTION,
     SERIES,
+    SESSION,
     SESSIONS,
     STICKINESS,
 )
@@ -28,7 +29,7 @@ from query.language.suggestions import meant
 
 ANALYSIS = "analysis_type"
 _ARRANGED = ("group_by", "interval", "order_by", "limit", "zero_fill")
-_PREFERENCES = ("round", "week_start", "identity")
+_PREFERENCES = ("round", "week_start", "identity", SESSION)
 """Stored only where given: without them the project's preferences apply."""
 _ORDER = ("order", *NEEDING_ORDER)
 """Stored only where given, as Keen's funnels have none of them."""
@@ -145,6 +146,10 @@ def without_filters(query: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("steps", "exclusions", "events"):
         if name in query:
             copy[name] = [{**part, "filters": []} for part in query[name]]
+    session = query.get(SESSION)
+    if session and session.get("events"):
+        events = [{**part, "filters": []} for part in structured("events", session["events"])]
+        copy[SESSION] = {**session, "events": events}
     for name in (*_EVENTS, *_ANCHORS):
         if isinstance(query.get(name), dict):
             copy[name] = {**query[name], "filters": []}
@@ -219,7 +224,10 @@ def _series(query: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _preferred(query: Mapping[str, Any]) -> dict[str, Any]:
-    return _those_given(query, _PREFERENCES)
+    named = _those_given(query, _PREFERENCES)
+    if SESSION in named:
+        named[SESSION] = structured(SESSION, named[SESSION])
+    return named
 
 
 def _those_given(query: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

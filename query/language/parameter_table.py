@@ -18,7 +18,7 @@ from query.language.analyses.retention_nodes import Cohort, FirstIn, PeriodType,
 from query.language.analyses.sequence_nodes import Attribution, Cut, PathCounting
 from query.language.calendar import Unit, WeekStart
 from query.language.fields import flag, whole, wrong
-from query.language.nodes import ActorIdentity, Analysis, Operator
+from query.language.nodes import ActorIdentity, Analysis, Operator, SessionProperty
 from query.language.preferences import DECIMALS_MAX, UNROUNDED
 
 Json = dict[str, Any]
@@ -32,6 +32,8 @@ MULTI_ANALYSIS = "multi_analysis"
 SERIES = "series"
 PATHS = "paths"
 SESSIONS = "sessions"
+SESSION = "session"
+"""The parameter that says what the sessions are whose properties filters and groups name."""
 ANALYSIS_NAMES = (
     *(analysis.value for analysis in Analysis),
     EXTRACTION,
@@ -146,9 +148,14 @@ LENGTH: Json = {"type": "string", "pattern": LENGTH_PATTERN}
 SPAN = record({"start": _TEXT, "end": _TEXT})
 BUCKETS = record({"size": {"type": "number", "exclusiveMinimum": 0}}, "size")
 RANGE = record({"from": _NUMBER, "to": _NUMBER, "label": _TEXT})
+SESSION_PROPERTY: Json = {"type": "string", "enum": [one.value for one in SessionProperty]}
 CONDITION = record(
     {
         "property_name": {**_NAME, "description": "May be left out with a cohort, which has a property."},
+        "session": {
+            **SESSION_PROPERTY,
+            "description": "In place of `property_name`: a property of the event's session.",
+        },
         "operator": {"type": "string", "enum": [operator.value for operator in Operator]},
         "property_value": {
             "description": "Any JSON; with `within` a `Circle`, with `in_cohort` and `not_in_cohort` "
@@ -178,6 +185,10 @@ CIRCLE = record(
 GROUP = record(
     {
         "property_name": _NAME,
+        "session": {
+            **SESSION_PROPERTY,
+            "description": "In place of `property_name`: a property of the event's session.",
+        },
         "buckets": BUCKETS,
         "ranges": listing(RANGE),
         "cohort": {**_NAME, "description": "The name of a cohort: groups of those in it and those outside."},
@@ -278,6 +289,38 @@ EVENTS = record(
     },
     "event_collection",
 )
+SESSION_RECORD = record(
+    {
+        "events": {
+            **listing(ref("Event")),
+            "description": "The events that sessions are made of; if absent, all of the collections that the "
+            "question reads.",
+        },
+        "actor_property": {
+            **ACTOR,
+            "description": "What identifies an actor; else as in the question.",
+        },
+        "gap": {
+            **LENGTH,
+            "default": "30_minutes",
+            "description": "A session ends where the actor's next event comes more than this later.",
+        },
+        "longest": {**LENGTH, "description": "The longest time from a session's first event to its last."},
+        "cut": {
+            "type": "string",
+            "enum": [cut.value for cut in Cut],
+            "description": "`daily`: a session ends at midnight too.",
+        },
+        "timezone": {
+            "anyOf": TIMEZONE["anyOf"],
+            "description": "Of midnight; if absent, as in the question.",
+        },
+        "page_property": {
+            **_NAME,
+            "description": "The property whose values at the first and last event are `entry` and `exit`.",
+        },
+    }
+)
 EXCLUSION = record(
     {
         "event_collection": {**_NAME, "description": "Whose events."},
@@ -312,6 +355,7 @@ SCHEMAS: Mapping[str, Json] = {
     "Events": EVENTS,
     "Rename": RENAME,
     "Exclusion": EXCLUSION,
+    "Session": SESSION_RECORD,
 }
 """The schemas of objects within parameters, by the names that references use."""
 
@@ -621,6 +665,14 @@ TABLE = (
         "How many entries and exits are named; the others are counted together.",
         _OF_SESSIONS,
         default=10,
+        ours=True,
+    ),
+    Parameter(
+        SESSION,
+        ref("Session"),
+        "What the sessions are whose properties `filters` and `group_by` name as `session`.",
+        ANALYSES,
+        Spelling.JSON,
         ours=True,
     ),
     Parameter(

@@ -15,7 +15,7 @@ from query.errors import InvalidQuery
 from query.language import parameter_table
 from query.language.analyses.presets import with_preset
 from query.language.fields import shown, structured
-from query.language.parameter_table import ANALYSES, BY_NAME, Json, Parameter, taken_by
+from query.language.parameter_table import ANALYSES, BY_NAME, SESSION, Json, Parameter, taken_by
 from query.language.suggestions import nearest
 
 _OTHER_NAMES = {
@@ -77,6 +77,7 @@ KEYS: Mapping[str, frozenset[str]] = {
     "event": _keys(parameter_table.EVENT),
     "events": _keys(parameter_table.EVENTS),
     "rename": _keys(parameter_table.RENAME),
+    "session": _keys(parameter_table.SESSION_RECORD),
 }
 """The keys of the objects within parameters."""
 
@@ -182,10 +183,13 @@ class _Walk:
             for label, one in series.items():
                 self._one_series(one, f"series.{shown(label)}")
         self._timeframe(params.get("compare"), "compare")
-        for name in ("top", "completeness"):
+        for name in ("top", "completeness", SESSION):
             value = _decoded(params.get(name))
             if isinstance(value, Mapping):
                 self._keys(value, name, name)
+                if name == SESSION:
+                    events = partial(self._events, kind="event")
+                    self._each(value.get("events"), "session.events", events)
 
     def _each(self, value: Any, name: str, look: Callable[[Mapping[str, Any], str], None]) -> None:
         if value is None:

@@ -20,6 +20,7 @@ from query.language.analyses.presets import with_preset
 from query.language.analyses.retention import parse_retention
 from query.language.analyses.sessions import parse_sessions
 from query.language.cohorts.naming import FindCohort, NamedCohorts
+from query.language.event_sessions.definition import with_sessions
 from query.language.fields import (
     missing,
     structured,
@@ -108,7 +109,7 @@ def parse(
     cohorts = None if find_cohort is None else NamedCohorts(find_cohort, preferences)
     preferences = preferences.narrowed(params)
     sizes = RegexSizes(limits.regexes_size_max)
-    parsing = Parsing(params, now_us, limits, check_regex, check, sizes, preferences, cohorts)
+    parsing = with_sessions(Parsing(params, now_us, limits, check_regex, check, sizes, preferences, cohorts))
     query: Query
     if analysis_text == EXTRACTION:
         query = _extraction(parsing)

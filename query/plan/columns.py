@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from query.language.nodes import ActorCohort
+from query.language.nodes import ActorCohort, SessionDefinition
 from storage.schema import CREATED_AT, EMPTIES, EVENT_ID, NULLS, TIMESTAMP, Schema
 
 
@@ -57,19 +57,38 @@ def no_actors(cohort: ActorCohort) -> ActorTables:
     raise AssertionError(f"the cohort {cohort.name!r} is used where none can be")
 
 
+ComputedColumns = Mapping[str, tuple[Column, ...]]
+"""The columns of paths that no file has."""
+
+
+def no_sessions(definition: SessionDefinition) -> ComputedColumns:
+    """For conditions that no property of a session can be in."""
+    raise AssertionError("a property of sessions is used where none can be")
+
+
 @dataclass(frozen=True)
 class Available:
     """Maps paths to columns, restricted to ``names``, the columns of the files and tail that are read.
 
-    A path without a column here has no value in any row read. ``actors_of`` computes the actors of cohorts.
+    A path without a column here has no value in any row read. ``actors_of`` computes the actors of cohorts,
+    ``sessions_of`` finds the sessions of events.
     """
 
     schema: Schema
     names: Collection[str]
     actors_of: ActorsOf = no_actors
+    sessions_of: Callable[[SessionDefinition], ComputedColumns] = no_sessions
+    computed: ComputedColumns | None = None
+    """In place of the schema's, if given."""
+
+    def of(self, definition: SessionDefinition | None) -> Available:
+        """The properties of the sessions; without a definition those of the events."""
+        return self if definition is None else replace(self, computed=self.sessions_of(definition))
 
     def at(self, path: str) -> tuple[Column, ...]:
         """The columns of exactly this path; at most one of them is non-null in a row."""
+        if self.computed is not None:
+            return self.computed.get(path, ())
         if path in SYSTEM_PATHS:
             return (SYSTEM_PATHS[path],)
         return tuple(
@@ -80,6 +99,8 @@ class Available:
 
     def under(self, path: str) -> tuple[Column, ...]:
         """The columns of every path below this one."""
+        if self.computed is not None:
+            return ()
         prefix = path + "."
         system = tuple(column for name, column in SYSTEM_PATHS.items() if name.startswith(prefix))
         lanes = tuple(
@@ -91,6 +112,8 @@ class Available:
 
     def paths_columns(self) -> tuple[Column | None, Column | None]:
         """The columns that list explicit nulls and empty objects; None where no row has any."""
+        if self.computed is not None:
+            return None, None
         nulls = NULLS_COLUMN if NULLS in self.names else None
         empties = EMPTIES_COLUMN if EMPTIES in self.names else None
         return nulls, empties

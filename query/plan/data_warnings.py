@@ -258,7 +258,8 @@ def _values(query: MetricQuery) -> Iterator[tuple[str, bool, str]]:
             where = "target_property" if metric.label is None else f"analyses.{metric.label}.target_property"
             yield metric.target, metric.analysis in _NUMERIC_ANALYSES, where
     for group in query.groups:
-        yield group.property_name, group.size is not None or group.ranges is not None, "group_by"
+        if group.session is None:
+            yield group.property_name, group.size is not None or group.ranges is not None, "group_by"
 
 
 def _of_value(
@@ -289,6 +290,8 @@ def _of_filters(filters: Iterable[Filter], seen: VisibleProperties, where: str) 
         place = f"{where}[{index}]"
         if isinstance(item, AnyOf):
             yield from _of_filters(item.operands, seen, f"{place}.operands")
+        elif item.session is not None:
+            continue
         elif not seen.knows(item.path):
             yield _unknown(item.path, seen, f"{place}.property_name")
         else:

@@ -121,9 +121,10 @@ def key_of_group(group: Group, view: View) -> GroupKey:
             member=view.condition((condition,)),
             actor=operators.has_actor(group.actor, view.available),
         )
+    available = view.available.of(group.session)
     if group.size is None and group.ranges is None:
-        return key_of(group.path, view)
-    columns = view.available.numeric(group.path)
+        return GroupKey(group.path, available.at(group.path))
+    columns = available.numeric(group.path)
     doubles = (view.catalogued(column) for column in columns if column.kind is ColumnKind.NUMBER)
     greatest = max((extent.greatest for extent in doubles), default=0.0)
     return GroupKey(group.path, columns, group.size, group.ranges, greatest=greatest)

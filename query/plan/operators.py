@@ -40,17 +40,20 @@ def predicate(filters: Iterable[Filter], available: Available, spend: Spend = la
 
 
 def filter_paths(filters: Iterable[Filter]) -> set[str]:
-    """The properties that the filters name."""
+    """The properties of events that the filters name."""
     paths: set[str] = set()
     for item in filters:
-        paths |= filter_paths(item.operands) if isinstance(item, AnyOf) else {item.path}
+        if isinstance(item, AnyOf):
+            paths |= filter_paths(item.operands)
+        elif item.session is None:
+            paths.add(item.path)
     return paths
 
 
 def _predicate(item: Filter, available: Available, spend: Spend) -> Predicate:
     if isinstance(item, AnyOf):
         return p.some_of(_predicate(operand, available, spend) for operand in item.operands)
-    condition = _READERS[item.operator](item, available)
+    condition = _READERS[item.operator](item, available.of(item.session))
     spend(max(1, p.size_of(condition)))
     return condition
 
@@ -188,10 +191,11 @@ def _in_other_rows(
     after: dict[Any, list[tuple[Any, ...]]] = {}
     for row in rows:
         after.setdefault((type(row[0]) is bool, row[0]), []).append(row[1:])
-    options = [_has_other_value(first, [value for _, value in after], available)]
+    own = available.of(first.session)
+    options = [_has_other_value(first, [value for _, value in after], own)]
     if later:
         for (_, value), ends in after.items():
-            here = _in_group(Condition(first.path, Operator.IN_GROUP, Row(first, value)), available)
+            here = _in_group(first.condition(Operator.IN_GROUP, Row(first, value)), own)
             options.append(p.all_of((here, _in_other_rows(later, ends, available))))
     return p.some_of(options)
 
@@ -199,7 +203,7 @@ def _in_other_rows(
 def _has_other_value(group: Group, values: Sequence[Any], available: Available) -> Predicate:
     """True where the event is in a row of the group whose value is none of these."""
     these = p.some_of(
-        _in_group(Condition(group.path, Operator.IN_GROUP, Row(group, value)), available) for value in values
+        _in_group(group.condition(Operator.IN_GROUP, Row(group, value)), available) for value in values
     )
     plain = group.size is None and group.ranges is None and group.cohort is None
     lists = [column for column in available.at(group.path) if plain and column.kind is ColumnKind.JSON]

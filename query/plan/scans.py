@@ -10,6 +10,7 @@ from query.plan import predicates as p
 from query.plan.actors import ActorColumn
 from query.plan.columns import Column
 from query.plan.predicates import Predicate
+from query.plan.sessions import SessionColumn
 from storage.source import DataFile
 
 PIECES_MAX = 4
@@ -50,6 +51,8 @@ class Scan:
     """Whether each row's time is also given as an integer, in µs."""
     actors: tuple[ActorColumn, ...] = ()
     """The ids of actors to compute from ``columns``."""
+    sessions: tuple[SessionColumn, ...] = ()
+    """Properties of the rows' sessions, which are joined to them by ``columns``."""
 
     @property
     def empty(self) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import secrets
 import sys
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from query.language.nodes import ActorCohort, Filter, Span
+from query.language.nodes import ActorCohort, Filter, SessionDefinition, Span
 from query.plan import operators
 from query.plan import predicates as p
 from query.plan.actors import LINKS_TABLE, UNLINKED, ActorColumn, IdLinks
@@ -25,20 +25,32 @@ from query.plan.columns import (
     ActorTables,
     Available,
     Column,
+    ComputedColumns,
     no_actors,
+    no_sessions,
 )
 from query.plan.exact_sums import Extent
 from query.plan.operators import Spend
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan, hull, overlaps, pieces_of
+from query.plan.sessions import SessionColumn, contains, of_sessions, stored, together
 from storage.source import DataFile, Source
 
 SourceOf = Callable[[str], Source]
 ComputeActors = Callable[[ActorCohort, "Views"], Mapping[str, pa.Table]]
 """Computes a cohort's actors: a table for each part that any has, with the column ``$member``, not null."""
 ExtentOf = Callable[["View", Column], Extent]
+FindSessions = Callable[["Views", SessionDefinition, str, Span, int], ComputedColumns]
+"""The last argument is a number that no other call has."""
 Held = Callable[["View", Span], frozenset[str]]
 """Returns the lanes in which any event that the key sees has a value, within a span."""
+
+
+def no_found(
+    views: Views, definition: SessionDefinition, collection: str, span: Span, number: int
+) -> ComputedColumns:
+    """For questions in which no property of sessions can be."""
+    return no_sessions(definition)
 
 
 class _HeldColumns(Collection[str]):
@@ -79,10 +91,12 @@ class View:
     actors_of: ActorsOf = no_actors
     actor_tables: Mapping[str, pa.Table] = field(default_factory=dict)
     """The tables that ``actors_of`` has named, by name."""
+    sessions_of: Callable[[SessionDefinition], ComputedColumns] = no_sessions
 
     @cached_property
     def available(self) -> Available:
-        return Available(self.source.schema, _HeldColumns(self.files, self.source.tail), self.actors_of)
+        names = _HeldColumns(self.files, self.source.tail)
+        return Available(self.source.schema, names, self.actors_of, self.sessions_of)
 
     @property
     def rows(self) -> int:
@@ -100,7 +114,7 @@ class View:
         if self.held is None:
             return self.available
         kept = {name for name in (*self.held, NULLS_COLUMN.name, EMPTIES_COLUMN.name) if name in names}
-        return Available(self.source.schema, kept, self.actors_of)
+        return Available(self.source.schema, kept, self.actors_of, self.sessions_of)
 
     def scan(
         self,
@@ -122,10 +136,12 @@ class View:
         if predicate != p.FALSE:
             self.source.verify(self.files)
         times, rest = _times_and_rest(predicate)
-        actors = tuple(dict.fromkeys(column for column in columns if isinstance(column, ActorColumn)))
-        needed = _stored((*columns, *p.columns_of(predicate)))
+        used = (*columns, *p.columns_of(predicate))
+        sessions, named = of_sessions(used), tuple(stored(used))
+        needed = _stored(named)
         tail = self.source.tail
         has_tail = tail is not None and tail.num_rows > 0
+        read = (predicate, *tests, *(column.join.member for column in sessions))
         return Scan(
             pieces=pieces_of(self.files, needed, span),
             tail=self.name if has_tail else None,
@@ -133,17 +149,21 @@ class View:
             columns=needed,
             span=span,
             predicate=predicate,
-            readings=tuple(dict.fromkeys(read for one in (predicate, *tests) for read in p.readings_of(one))),
+            readings=tuple(dict.fromkeys(found for one in read for found in p.readings_of(one))),
             times=times,
             rest=rest,
             in_us=in_us,
-            actors=actors,
+            actors=_actors_in(named),
+            sessions=sessions,
         )
 
     def restricted(self, scan: Scan, columns: Iterable[Column]) -> Scan:
         """The scan with these of its columns, and those that its predicate needs."""
-        needed = _stored((*columns, *p.columns_of(scan.predicate)))
-        return replace(scan, columns=needed, pieces=pieces_of(self.files, needed, scan.span))
+        used = (*columns, *p.columns_of(scan.predicate))
+        sessions, named = of_sessions(used), tuple(stored(used))
+        needed = _stored(named)
+        pieces = pieces_of(self.files, needed, scan.span)
+        return replace(scan, columns=needed, pieces=pieces, actors=_actors_in(named), sessions=sessions)
 
     def narrowed(self, scan: Scan, span: Span) -> Scan:
         """The scan over a span within its own that begins later, without the files that end before it.
@@ -156,11 +176,13 @@ class View:
         return replace(scan, span=span, pieces=pieces)
 
     def tables(self, scan: Scan) -> dict[str, pa.Table]:
-        """The tables to register to run the scan: the tail with the scan's columns, the links, and the actors
-        of cohorts."""
+        """The tables to register to run the scan: the tail with the scan's columns, the links, the actors of
+        cohorts and the sessions."""
         tables = dict(self.actor_tables)
         if scan.actors:
             tables[LINKS_TABLE] = scan.actors[0].links.table
+        for join in {column.join.name: column.join for column in scan.sessions}.values():
+            tables[join.name] = join.table(column for column in scan.sessions if column.join is join)
         if scan.tail is None or self.source.tail is None:
             return tables
         names = {column.name for column in scan.columns} | {TIMESTAMP_COLUMN.name}
@@ -169,10 +191,13 @@ class View:
 
     def extent(self, column: Column) -> Extent:
         """The known bounds of the column's values, regardless of filters."""
-        return self.extent_of(self, column)
+        computed = isinstance(column, SessionColumn)
+        return self.catalogued(column) if computed else self.extent_of(self, column)
 
     def catalogued(self, column: Column) -> Extent:
         """The bounds that the catalog knows: the greatest magnitude."""
+        if isinstance(column, SessionColumn):
+            return Extent(-column.greatest, column.greatest, 0.0, integral=False)
         magnitudes = [
             _file_magnitude(file, column.name) for file in self.files if column.name in file.columns
         ]
@@ -212,8 +237,13 @@ class Views:
     """Computes the actors of a cohort from these views; None where no cohort can be asked for."""
     actor_tables: dict[str, pa.Table] = field(default_factory=dict)
     """The actors of the cohorts that were asked for, by the names of their tables."""
+    find_sessions: FindSessions = no_found
+    """Finds the sessions of a collection's events in a span. Raises QueryError."""
+    spans: tuple[Span, ...] = ()
+    """Timeframes of the question: sessions are found once for all those that overlap or touch."""
     _sources: dict[str, Source] = field(default_factory=dict)
     _links: IdLinks | None = None
+    _sessions: list[tuple[SessionDefinition, str, Span, ComputedColumns]] = field(default_factory=list)
     _cohorts: dict[str, tuple[ActorTables, ActorTables]] = field(default_factory=dict)
 
     def actors_of(self, cohort: ActorCohort) -> ActorTables:
@@ -280,11 +310,25 @@ class Views:
             repeatable=self.repeatable,
             actors_of=_actors_of(self),
             actor_tables=self.actor_tables,
+            sessions_of=lambda definition: self._sessions_of(definition, collection, timeframes),
         )
         if self.held is not None:
             view = replace(view, held=self.held(view, hull(timeframes)))
         self.asked.append((collection, view))
         return view
+
+    def _sessions_of(
+        self, definition: SessionDefinition, collection: str, timeframes: Sequence[Span]
+    ) -> ComputedColumns:
+        """The columns of the sessions of a collection's events, which are found once."""
+        own = hull(timeframes)
+        span = next((one for one in together(self.spans) if contains(one, own)), own)
+        for *known, columns in self._sessions:
+            if known == [definition, collection, span]:
+                return columns
+        found = self.find_sessions(self, definition, collection, span, len(self._sessions))
+        self._sessions.append((definition, collection, span, found))
+        return found
 
     @property
     def unknown(self) -> list[str]:
@@ -308,6 +352,11 @@ def _actors_of(views: Views) -> ActorsOf:
     return actors_of
 
 
+def _actors_in(columns: Iterable[Column]) -> tuple[ActorColumn, ...]:
+    """Those of the columns that are ids of actors, each once."""
+    return tuple(dict.fromkeys(column for column in columns if isinstance(column, ActorColumn)))
+
+
 def _stored(columns: Iterable[Column]) -> tuple[Column, ...]:
     """The columns, each once, and in place of computed ones those that they are computed from."""
     each = (column.bases if isinstance(column, ActorColumn) else (column,) for column in columns)
@@ -320,7 +369,9 @@ def _times_and_rest(predicate: Predicate) -> tuple[tuple[p.Compare, ...], Predic
     times = tuple(
         operand
         for operand in operands
-        if isinstance(operand, p.Compare) and isinstance(operand.operand, p.Instant)
+        if isinstance(operand, p.Compare)
+        and isinstance(operand.operand, p.Instant)
+        and not isinstance(operand.column, SessionColumn)
     )
     if not times:
         return (), predicate

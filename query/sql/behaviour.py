@@ -79,13 +79,18 @@ def actors_by_mask(
 
 
 def events(
-    branches: Sequence[Statement], parts: Sequence[KeyPart], selections: int, value_parts: ValueParts = ()
+    branches: Sequence[Statement],
+    parts: Sequence[KeyPart],
+    selections: int,
+    value_parts: ValueParts = (),
+    limit: int | None = None,
 ) -> Statement:
     """The events of any selection that have an actor, in no order.
 
     Rows are (actor's parts, mask, time in µs, parts of each value). The branches are made by ``rows`` with
-    ``timed``.
+    ``timed``. ``limit``: how many rows at most.
     """
+    most = Statement("") if limit is None else sql("\nLIMIT {}", whole(limit))
     cells = [
         *map(_part, parts),
         sql(
@@ -100,11 +105,12 @@ def events(
     return noted(
         Note.EVENTS,
         sql(
-            "SELECT {} FROM ({})\nWHERE {} <> 0 AND ({})",
+            "SELECT {} FROM ({})\nWHERE {} <> 0 AND ({}){}",
             joined(", ", cells),
             joined("\nUNION ALL", branches),
             _MASK,
             _has_actor(parts),
+            most,
         ),
     )
 

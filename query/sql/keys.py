@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from query.plan.actors import ActorColumn
-from query.plan.columns import Column, ColumnKind
+from query.plan.columns import Column
 from query.plan.keys import GroupKey, KeyPart
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan
@@ -15,7 +15,7 @@ from query.sql.links import linked_cells
 from query.sql.lists import elements
 from query.sql.numeric_buckets import bucket_parts
 from query.sql.ranges import range_index
-from query.sql.reading import filtered
+from query.sql.reading import cell_of, filtered
 from query.sql.statement import Note, Statement, col, joined, name, noted, sql
 
 
@@ -38,13 +38,6 @@ def _missing(values: Sequence[Statement], null: Predicate) -> Statement:
     return sql("(CASE WHEN {} THEN ({}) IS TRUE END)", valueless, condition(null))
 
 
-_PART_KINDS = {
-    KeyPart.NUMBER: (ColumnKind.NUMBER,),
-    KeyPart.BIG: (ColumnKind.LONG, ColumnKind.INTEGER),
-    KeyPart.STRING: (ColumnKind.STRING,),
-    KeyPart.BOOLEAN: (ColumnKind.BOOLEAN,),
-    KeyPart.INSTANT: (ColumnKind.INSTANT,),
-}
 PART_TYPES = {
     KeyPart.NUMBER: "DOUBLE",
     KeyPart.BIG: "VARCHAR",
@@ -66,15 +59,9 @@ def value_cells(key: GroupKey) -> dict[KeyPart, Statement]:
 
 
 def _key_part(key: GroupKey, part: KeyPart, position: int) -> Statement:
-    sources = [
-        sql("CAST({} AS VARCHAR)", col(column)) if column.kind is ColumnKind.INTEGER else col(column)
-        for kind in _PART_KINDS[part]
-        for column in key.columns
-        if column.kind is kind
-    ]
-    if key.list_column is not None:
-        sources.append(_element_part(part.value, position))
-    return sources[0] if len(sources) == 1 else sql("coalesce({})", joined(", ", sources))
+    if key.list_column is None:
+        return cell_of(key.columns, part)
+    return cell_of(key.columns, part, _element_part(part.value, position))
 
 
 def _element_part(part: str, position: int) -> Statement:

@@ -9,7 +9,9 @@ from query.language.nodes import Span
 from query.plan import predicates as p
 from query.plan.actors import ActorColumn
 from query.plan.columns import TIMESTAMP_COLUMN, Column, ColumnKind
+from query.plan.keys import KeyPart
 from query.plan.scans import FileSet, Scan
+from query.plan.sessions import ACTOR, TIME, SessionColumn, SessionJoin, split_by_sessions
 from query.sql.conditions import compare, condition
 from query.sql.links import linked_cells
 from query.sql.lists import ELEMENT_NUMBER, ELEMENT_REST, ELEMENT_STRING
@@ -48,6 +50,8 @@ def filtered(scan: Scan, *, zoned: bool = False) -> Statement:
 
     ``zoned``: instants may keep the zone that they have in files, which saves converting each of them.
     """
+    if scan.sessions:
+        return _with_sessions(scan)
     actors = [actor for actor in scan.actors if actor.kind is not ColumnKind.JSON]
     if actors:
         return sql("\nFROM ({})", noted(Note.ACTOR, _with_actors(replace(scan, actors=()), actors)))
@@ -63,6 +67,64 @@ def filtered(scan: Scan, *, zoned: bool = False) -> Statement:
         return rows
     kept = sql("AND {}" if tests else "WHERE {}", condition(scan.rest))
     return sql("{}{}", rows, noted(Note.FILTERS, kept))
+
+
+def _with_sessions(scan: Scan) -> Statement:
+    """``FROM … WHERE …`` of the scan with the sessions of its rows, of those rows that are kept without."""
+    plain, needing = split_by_sessions(scan.rest)
+    of_texts = [one for one in scan.readings if isinstance(one[1], SessionColumn)]
+    own = tuple(one for one in scan.readings if one not in of_texts)
+    rows = filtered(replace(scan, sessions=(), rest=plain, in_us=True, readings=own))
+    joins = {column.join.name: column.join for column in scan.sessions}
+    cells = joined(", ", map(col, scan.sessions))
+    tables = joined("", (_session_of(join) for join in joins.values()))
+    rows = noted(Note.SESSION, sql('SELECT "$row".*, {} FROM (SELECT *{}) AS "$row"{}', cells, rows, tables))
+    source = noted(Note.TIMEFRAME, sql("FROM {}", _with_readings(sql("({})", rows), of_texts)))
+    if needing == p.TRUE:
+        return source
+    return sql("{}{}", source, noted(Note.FILTERS, sql("WHERE {}", condition(needing))))
+
+
+def _session_of(join: SessionJoin) -> Statement:
+    """Joins the session of each actor's times. Where an actor lacks a part, both sides are null."""
+    table = name(join.name)
+    same = [
+        sql(
+            "{} IS NOT DISTINCT FROM {}.{}",
+            cell_of(join.actor.columns, part),
+            table,
+            name(f"{ACTOR}.{part}"),
+        )
+        for part in join.actor.parts
+    ]
+    time = TIME_US
+    if join.member != p.TRUE:
+        time = sql("(CASE WHEN {} THEN {} END)", condition(join.member), TIME_US)
+    return sql(
+        "\nLEFT JOIN {} ON {}", table, joined(" AND ", [*same, sql("{} = {}.{}", time, table, name(TIME))])
+    )
+
+
+_PART_KINDS = {
+    KeyPart.NUMBER: (ColumnKind.NUMBER,),
+    KeyPart.BIG: (ColumnKind.LONG, ColumnKind.INTEGER),
+    KeyPart.STRING: (ColumnKind.STRING,),
+    KeyPart.BOOLEAN: (ColumnKind.BOOLEAN,),
+    KeyPart.INSTANT: (ColumnKind.INSTANT,),
+}
+
+
+def cell_of(columns: Iterable[Column], part: KeyPart, *more: Statement) -> Statement:
+    """The part of a value in these columns, or the first that is not null of what is given in addition."""
+    listed = list(columns)
+    sources = [
+        sql("CAST({} AS VARCHAR)", col(column)) if column.kind is ColumnKind.INTEGER else col(column)
+        for kind in _PART_KINDS[part]
+        for column in listed
+        if column.kind is kind
+    ]
+    sources += more
+    return sources[0] if len(sources) == 1 else sql("coalesce({})", joined(", ", sources))
 
 
 def _direct(scan: Scan, zoned: bool) -> tuple[Statement, list[Statement]] | None:

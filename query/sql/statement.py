@@ -49,6 +49,7 @@ class Note(StrEnum):
     ACTORS = "the steps that each actor did, of those who did the first"
     STEPS = "the steps that each event counts for"
     COHORT = "the actors of a cohort: what each did, counted"
+    SESSION = "the session of each event, found by its actor and time"
     EVENTS = "the events that count for a step, their actors and times"
     ACTOR = "the actor of each event: of linked ids the one that stands for all"
     LINKS = "which ids belong together, in the order in which this was said"

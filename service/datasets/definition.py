@@ -11,6 +11,7 @@ from typing import Any
 
 from query.errors import InvalidQuery
 from query.language import parameters, timeframe
+from query.language.event_sessions.finding import refuse_sessions
 from query.language.fields import encodable, missing, structured, text, within, wrong
 from query.language.filters import CheckRegex
 from query.language.nodes import ActorIdentity, Buckets, MetricQuery, Span
@@ -98,6 +99,7 @@ class DatasetDefinition:
             preferences=self.preferred,
         )
         assert isinstance(parsed.query, MetricQuery)
+        refuse_sessions(parsed.query, "a cached dataset, whose intervals are computed one after the other")
         if span is None:
             return parsed.query
         return replace(parsed.query, span=span, buckets=self.buckets(span, limits))

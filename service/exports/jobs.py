@@ -16,6 +16,7 @@ from typing import Any
 from query.engine.engine import Deadline
 from query.errors import QueryLimitExceeded
 from query.language import parameters
+from query.language.event_sessions.finding import refuse_sessions
 from query.language.nodes import ExtractionQuery
 from query.language.parameter_table import EXTRACTION
 from query.language.parse import parse
@@ -263,6 +264,7 @@ class ExportService:
             find_cohort=self._query_service.find_cohort(project.id),
         )
         assert isinstance(request.query, ExtractionQuery)
+        refuse_sessions(request.query, "an extraction to a file, which is read in parts")
         return request.query
 
     def _check_room(self, waiting: int, jobs: int, kept: int) -> None:

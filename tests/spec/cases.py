@@ -105,7 +105,7 @@ def _renamed(name: str, value: Json, suffix: str) -> Json:
         return own_name(value, suffix)
     if name in ("steps", "events", "exclusions") and isinstance(value, list):
         return [renamed(step, suffix) if isinstance(step, dict) else step for step in value]
-    if name in ("from", "to") and isinstance(value, dict):
+    if name in ("from", "to", "session") and isinstance(value, dict):
         return renamed(value, suffix)
     if name == "series" and isinstance(value, dict):
         return {label: renamed(one, suffix) if isinstance(one, dict) else one for label, one in value.items()}

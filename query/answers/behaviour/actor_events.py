@@ -59,26 +59,28 @@ class ReadEvents:
         return actors
 
 
-def statement_of(plan: SelectionPlan) -> Statement:
-    """The statement that reads the events of a plan with live branches."""
+def statement_of(plan: SelectionPlan, limit: int | None = None) -> Statement:
+    """The statement that reads the events of a plan with live branches, at most ``limit`` of them."""
     listed = plan.value_parts
     branches = [
         sql.rows(one.scan, one.key, plan.parts, one.tests, timed=True, values=one.values, value_parts=listed)
         for one in plan.live
     ]
-    return sql.events(branches, plan.parts, plan.size, listed)
+    return sql.events(branches, plan.parts, plan.size, listed, limit)
 
 
-def read_events(plan: SelectionPlan, runner: Runner, *, marked: bool = True) -> ReadEvents | None:
+def read_events(
+    plan: SelectionPlan, runner: Runner, *, marked: bool = True, limit: int | None = None
+) -> ReadEvents | None:
     """The events of all selections; None where there are none. Their memory is reserved.
 
-    ``marked``: whether the further values are the marks of the events.
+    ``marked``: whether the further values are the marks of the events. ``limit``: how many are read at most.
     """
     links, sent = plan.links, plan.as_sent
     links, plan = (None, plan) if sent is None else (links, sent)
     if not plan.live:
         return None
-    table = runner.table(statement_of(plan), plan.tables, reads=plan.read)
+    table = runner.table(statement_of(plan, limit), plan.tables, reads=plan.read)
     if not table.num_rows:
         return None
     marks = _MARK_BYTES if plan.value_parts else 0

@@ -34,9 +34,7 @@ def only_rows(groups: Sequence[Group], rows: Sequence[tuple[Any, ...]]) -> tuple
     filters: list[Filter] = []
     for position, group in enumerate(groups):
         values = {(type(row[position]) is bool, row[position]): row[position] for row in rows}
-        conditions = [
-            Condition(group.path, Operator.IN_GROUP, Row(group, value)) for value in values.values()
-        ]
+        conditions = [group.condition(Operator.IN_GROUP, Row(group, value)) for value in values.values()]
         filters.append(conditions[0] if len(conditions) == 1 else AnyOf(tuple(conditions)))
     return tuple(filters)
 

@@ -31,7 +31,7 @@ class LifecycleQuery(BehaviourQuery):
 
     @property
     def values(self) -> tuple[tuple[str, str], ...]:
-        return tuple((group.property_name, "group_by") for group in self.groups)
+        return tuple((group.property_name, "group_by") for group in self.groups if group.session is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from query.language.calendar import Unit
 from query.language.fields import missing, required_text, wrong
 from query.language.filters import Check, CheckRegex, RegexSizes, no_cohorts, parse_filters
 from query.language.grouping import CODE as GROUP_CODE
-from query.language.grouping import parse_groups
+from query.language.grouping import SessionOf, no_session, parse_groups
 from query.language.nodes import ActorCohort, ActorIdentity, Buckets, Filter, Group, Span
 from query.language.parameter_table import LENGTH_PATTERN
 from query.language.preferences import Preferences, actor_property
@@ -45,6 +45,7 @@ class Parsing:
     preferences: Preferences
     cohorts: CohortNames | None = None
     """None where no cohort can be named."""
+    session_of: SessionOf = no_session
 
     def filters(self, value: Any, name: str = "filters") -> tuple[Filter, ...]:
         return parse_filters(
@@ -55,10 +56,11 @@ class Parsing:
             check=self.check,
             sizes=self.regex_sizes,
             cohort_of=self.cohort,
+            session_of=self.session_of,
         )
 
     def groups(self, value: Any, name: str = "group_by") -> tuple[Group, ...]:
-        return parse_groups(value, self.limits, self.check, name, self.cohort)
+        return parse_groups(value, self.limits, self.check, name, self.cohort, session_of=self.session_of)
 
     def cohort(self, value: Any, name: str, code: str) -> ActorCohort:
         """The cohort that ``value`` names or defines. Raises InvalidQuery."""

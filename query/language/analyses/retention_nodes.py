@@ -92,4 +92,6 @@ class RetentionQuery(BehaviourQuery):
 
     @property
     def values(self) -> tuple[tuple[str, str], ...]:
-        return () if self.group is None else ((self.group.property_name, "group_by"),)
+        if self.group is None or self.group.session is not None:
+            return ()
+        return ((self.group.property_name, "group_by"),)

@@ -92,7 +92,8 @@ class SessionsQuery(BehaviourQuery):
     @property
     def values(self) -> tuple[tuple[str, str], ...]:
         pages = () if self.page is None else ((self.page, "page_property"),)
-        return (*pages, *((group.property_name, "group_by") for group in self.groups))
+        grouped = ((group.property_name, "group_by") for group in self.groups if group.session is None)
+        return (*pages, *grouped)
 
 
 class PathCounting(StrEnum):

@@ -12,6 +12,7 @@ from query.language.analyses.parsing import Parsing
 from query.language.cohorts.definition import parse_cohort
 from query.language.fields import shown, structured, wrong
 from query.language.filters import Check, CheckRegex, RegexSizes
+from query.language.grouping import no_session
 from query.language.nodes import ActorCohort, Members
 from query.language.preferences import Preferences
 from query.limits import Limits
@@ -88,7 +89,7 @@ class NamedCohorts:
         self._add(parsing)
         try:
             with self.within(called):
-                own = replace(parsing, preferences=self._preferences)
+                own = replace(parsing, preferences=self._preferences, session_of=no_session)
                 cohort = parse_cohort(own, called, saved.definition, members=saved.members)
         except MissingField as error:
             raise InvalidQuery(

@@ -224,4 +224,5 @@ def _values(one: Series) -> Iterator[tuple[str, bool, str]]:
         numeric = one.metric.analysis in _NUMERIC_ANALYSES
         yield one.metric.target, numeric, f"series.{one.label}.target_property"
     for group in one.groups:
-        yield group.property_name, group.size is not None or group.ranges is not None, "group_by"
+        if group.session is None:
+            yield group.property_name, group.size is not None or group.ranges is not None, "group_by"
