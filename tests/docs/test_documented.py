@@ -105,6 +105,8 @@ ROWS = {
     "series_top_max": "groups of `top`",
     "event_lists_max": "entries of `events`",
     "pages_max": "`pages`",
+    "session_events_max": "events in which the sessions of filters and groups are found",
+    "session_margin_hours": "hours before and after a timeframe that are read for them",
     "path_depth_max": "`depth`",
     "path_nodes_max": "`nodes`",
     "renames_max": "rules of `rename`",

@@ -25,15 +25,27 @@ export type Operator =
 /** A set of actors: a cohort's name, or its definition. */
 export type CohortValue = string | Record<string, unknown>;
 
+/** Properties of the session that an event belongs to. */
+export type SessionProperty =
+  | "duration"
+  | "events"
+  | "bounce"
+  | "entry"
+  | "exit"
+  | "number"
+  | "position"
+  | "unfinished";
+
+type Named = { property_name: string; session?: never } | { session: SessionProperty; property_name?: never };
+
 export type Filter =
-  | {
-      property_name: string;
+  | (Named & {
       operator: Operator;
       property_value: unknown;
       /** With `in_group`: as in `group_by`. */
       buckets?: { size: number };
       ranges?: readonly { from?: number; to?: number; label?: string }[];
-    }
+    })
   | { operator: "in_cohort" | "not_in_cohort"; property_value: CohortValue; property_name?: string }
   | { operator: "in_group"; cohort: string; property_value: boolean | null; property_name?: string }
   | { operator: "or"; operands: readonly Filter[] };
@@ -41,11 +53,25 @@ export type Filter =
 export type Group =
   | string
   | { cohort: string; alias?: string; property_name?: string }
+  | { session: SessionProperty; buckets?: { size: number } }
+  | { session: SessionProperty; ranges: readonly { from?: number; to?: number; label?: string }[] }
   | { property_name: string; buckets: { size: number } }
   | { property_name: string; ranges: readonly { from?: number; to?: number; label?: string }[] };
 
 export type Direction = "ASC" | "DESC";
 export type Order = string | { property_name: string; direction?: Direction };
+
+/** What the sessions of a question are. */
+export interface Sessions {
+  events?: readonly { event_collection: string; actor_property?: string; filters?: readonly Filter[] }[];
+  actor_property?: string;
+  gap?: string;
+  longest?: string;
+  cut?: "daily";
+  timezone?: Timezone;
+  /** Whose values at the first and the last event are `entry` and `exit`. */
+  page_property?: string;
+}
 
 /** Parameters of every question. */
 export interface Common {
@@ -53,6 +79,8 @@ export interface Common {
   timezone?: Timezone;
   filters?: readonly Filter[];
   week_start?: "sunday" | "monday";
+  /** What the sessions are whose properties filters and groups name. */
+  session?: Sessions;
   include_metadata?: boolean;
   explain?: boolean;
   max_age?: number;
@@ -368,7 +396,13 @@ export interface Part<Value> {
   value: Value;
 }
 
-type NameOf<G> = G extends string ? G : G extends { property_name: infer Name extends string } ? Name : never;
+type NameOf<G> = G extends string
+  ? G
+  : G extends { property_name: infer Name extends string }
+    ? Name
+    : G extends { session: infer Name extends string }
+      ? `session.${Name}`
+      : never;
 type Groups<P> = P extends { group_by: infer G }
   ? G extends readonly (infer Each)[]
     ? NameOf<Each>

@@ -51,6 +51,8 @@ class Asked(TypedDict, total=False):
     """``"this_14_days"``, ``{"start": …, "end": …}``, or a pair of dates or datetimes (None: an open end)."""
     timezone: Zone | None
     week_start: Literal["sunday", "monday"] | None
+    session: Mapping[str, Any] | None
+    """What the sessions are whose properties filters and groups name, as ``{"session": "entry"}``."""
     include_metadata: bool | None
     explain: bool | None
     max_age: int | None

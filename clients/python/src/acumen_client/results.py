@@ -179,7 +179,7 @@ class Result(AnyResult):
             return ("periods",)
         given = self.question.get("group_by") or []
         listed = [given] if isinstance(given, str | Mapping) else given
-        names = (one if isinstance(one, str) else str(one["property_name"]) for one in listed)
+        names = (one if isinstance(one, str) else _group_name(one) for one in listed)
         return tuple(dict.fromkeys(names))
 
     @property
@@ -624,3 +624,9 @@ def _numbers(name: str, values: list[Any], analysis: str) -> frames.Column:
     if analysis in FRACTIONS or (kind is frames.Kind.NOTHING and analysis not in ("", "select_unique")):
         kind = frames.Kind.NUMBER
     return frames.Column(name, values, kind)
+
+
+def _group_name(group: Mapping[str, Any]) -> str:
+    """What rows call a group that is an object."""
+    session = group.get("session")
+    return str(group["property_name"]) if session is None else f"session.{session}"
