@@ -15,15 +15,25 @@ import pyarrow as pa
 import pytest
 
 from query.answers.behaviour.selections import plan_selections
-from query.language.nodes import Condition, MetricQuery, Operator, ParsedQuery, Selection, Span
+from query.language.nodes import (
+    Condition,
+    MetricQuery,
+    Operator,
+    ParsedQuery,
+    Selection,
+    SessionProperty,
+    Span,
+)
 from query.language.parse import parse
 from query.limits import Limits
 from query.plan.actors import LINK_TYPES, IdLinks
 from query.plan.columns import CREATED_AT_COLUMN, NULLS_COLUMN, TIMESTAMP_COLUMN, Column, ColumnKind
+from query.plan.keys import key_of
 from query.plan.plan import plan_indexed, plan_metrics
-from query.plan.predicates import TRUE
+from query.plan.predicates import TRUE, Compare, all_of
 from query.plan.profile import GroupedColumn, ProfilePlan, ProfileQuery, plan_profile
 from query.plan.scans import Scan
+from query.plan.sessions import SessionColumn, SessionJoin
 from query.plan.views import Views
 from query.sql import behaviour, identities, profiles, statements
 from query.sql.statement import Note, Statement
@@ -71,6 +81,22 @@ def of_a_cohort() -> Statement:
 
 
 LINKED = {"event_collection": "files", "target_property": "plan", "identity": "merged"}
+
+
+def with_sessions() -> Statement:
+    """Values of events in long sessions, which are made of some of the events."""
+    span = Span(JANUARY_US, JANUARY_US + DAY_US)
+    view = Views(source_of).view("purchases", (span,))
+    made_of = view.condition((Condition("paid", Operator.EQ, True),))
+    join = SessionJoin("$sessions0", key_of("user.id", view).without_lists, made_of, lambda _: pa.table({}))
+    duration = SessionColumn(
+        "$session0.duration.number", ColumnKind.NUMBER, SessionProperty.DURATION, join, 1e15
+    )
+    own = view.condition((Condition("plan", Operator.EQ, "pro"),))
+    scan = view.scan((PRICE,), all_of((own, Compare(duration, ">=", 300.0))), span)
+    return statements.values(scan, PRICE)
+
+
 PRICE = Column("price", ColumnKind.NUMBER)
 MIXED = (Column("plan", ColumnKind.STRING), CREATED_AT_COLUMN)
 GROUPED = (GroupedColumn(MIXED[0], ("pro", "free")), GroupedColumn(MIXED[1]))
@@ -81,6 +107,7 @@ BESIDE: dict[str, Callable[[], Statement]] = {
     "beside_slices_of_an_export": lambda: statements.cuts(scanned(TIMESTAMP_COLUMN), 1_000, 5_000),
     "beside_presence_of_properties": lambda: statements.presence(scanned(PRICE), (PRICE,)),
     "beside_values_of_one": lambda: statements.values(scanned(PRICE), PRICE),
+    "beside_values_of_long_sessions": with_sessions,
     "beside_names_that_are_null": lambda: statements.texts_listed(scanned(NULLS_COLUMN), NULLS_COLUMN),
     "beside_actors_of_a_cohort": of_a_cohort,
     "beside_linked_ids": of_linked_ids,
