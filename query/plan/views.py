@@ -298,6 +298,8 @@ class Views:
         }
         self.erased |= any(source.has_erased(span.start_us, span.end_us) for span in timeframes)
         name = f"$tail{len(self.asked)}"
+        # Not itself: a cycle would hold the answer's memory until the next collection of garbage.
+        these = weakref.proxy(self)
         view = View(
             source,
             files,
@@ -308,9 +310,9 @@ class Views:
             extent_of=self.extent_of,
             exact=self.exact,
             repeatable=self.repeatable,
-            actors_of=_actors_of(self),
+            actors_of=lambda cohort: these.actors_of(cohort),
             actor_tables=self.actor_tables,
-            sessions_of=lambda definition: self._sessions_of(definition, collection, timeframes),
+            sessions_of=lambda definition: these._sessions_of(definition, collection, timeframes),
         )
         if self.held is not None:
             view = replace(view, held=self.held(view, hull(timeframes)))
@@ -335,21 +337,6 @@ class Views:
         """The requested collections that do not exist."""
         asked = {name for name, _ in self.asked}
         return [name for name, source in self._sources.items() if name in asked and not source.known]
-
-
-def _actors_of(views: Views) -> ActorsOf:
-    """Its ``actors_of``, without keeping it alive: it keeps the view that has this function.
-
-    A cycle would hold the memory of the answer until the next collection of garbage.
-    """
-    reference = weakref.ref(views)
-
-    def actors_of(cohort: ActorCohort) -> ActorTables:
-        there = reference()
-        assert there is not None, "a view is planned with after its question"
-        return there.actors_of(cohort)
-
-    return actors_of
 
 
 def _actors_in(columns: Iterable[Column]) -> tuple[ActorColumn, ...]:

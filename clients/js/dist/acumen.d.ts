@@ -53,230 +53,310 @@ export declare class Acumen {
         interval: string;
     } ? import("./questions.js").Part<P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+    } ? ({ [Name_2 in P extends infer T ? T extends P ? T extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number;
     })[] : number>[] : P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+    } ? ({ [Name_2 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number;
     })[] : number>>;
     countUnique<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
         interval: string;
     } ? import("./questions.js").Part<P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+    } ? ({ [Name_2 in P extends infer T ? T extends P ? T extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number;
     })[] : number>[] : P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+    } ? ({ [Name_2 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number;
     })[] : number>>;
     minimum<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
         interval: string;
     } ? import("./questions.js").Part<P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+    } ? ({ [Name_2 in P extends infer T ? T extends P ? T extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number | null;
     })[] : number | null>[] : P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+    } ? ({ [Name_2 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number | null;
     })[] : number | null>>;
     maximum<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
         interval: string;
     } ? import("./questions.js").Part<P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+    } ? ({ [Name_2 in P extends infer T ? T extends P ? T extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number | null;
     })[] : number | null>[] : P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+    } ? ({ [Name_2 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number | null;
     })[] : number | null>>;
     sum<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
         interval: string;
     } ? import("./questions.js").Part<P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+    } ? ({ [Name_2 in P extends infer T ? T extends P ? T extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number | null;
     })[] : number | null>[] : P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+    } ? ({ [Name_2 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number | null;
     })[] : number | null>>;
     average<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
         interval: string;
     } ? import("./questions.js").Part<P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+    } ? ({ [Name_2 in P extends infer T ? T extends P ? T extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number | null;
     })[] : number | null>[] : P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+    } ? ({ [Name_2 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number | null;
     })[] : number | null>>;
     median<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
         interval: string;
     } ? import("./questions.js").Part<P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+    } ? ({ [Name_2 in P extends infer T ? T extends P ? T extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number | null;
     })[] : number | null>[] : P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+    } ? ({ [Name_2 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number | null;
     })[] : number | null>>;
     percentile<const P extends Percentile>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
         interval: string;
     } ? import("./questions.js").Part<P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+    } ? ({ [Name_2 in P extends infer T ? T extends P ? T extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number | null;
     })[] : number | null>[] : P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+    } ? ({ [Name_2 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number | null;
     })[] : number | null>>;
     standardDeviation<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
         interval: string;
     } ? import("./questions.js").Part<P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+    } ? ({ [Name_2 in P extends infer T ? T extends P ? T extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number | null;
     })[] : number | null>[] : P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+    } ? ({ [Name_2 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: number | null;
     })[] : number | null>>;
     selectUnique<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
         interval: string;
     } ? import("./questions.js").Part<P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+    } ? ({ [Name_2 in P extends infer T ? T extends P ? T extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: import("./questions.js").Json[];
     })[] : import("./questions.js").Json[]>[] : P extends {
         group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
-    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+    } ? ({ [Name_2 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
         group_by: infer G;
     } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
         property_name: infer Name extends string;
-    } ? Name : never : G extends string ? G : G extends {
+    } ? Name : Each extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : G extends string ? G : G extends {
         property_name: infer Name extends string;
-    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+    } ? Name : G extends {
+        session: infer Name_1 extends string;
+    } ? `session.${Name_1}` : never : never : never : never]: import("./questions.js").Json; } & {
         result: import("./questions.js").Json[];
     })[] : import("./questions.js").Json[]>>;
     multiAnalysis<const P extends Multi>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<MultiResult<P>>>;

@@ -13,8 +13,16 @@ export type Timezone = string | number;
 export type Operator = "eq" | "ne" | "lt" | "lte" | "gt" | "gte" | "exists" | "in" | "contains" | "not_contains" | "within" | "regex" | "in_group";
 /** A set of actors: a cohort's name, or its definition. */
 export type CohortValue = string | Record<string, unknown>;
-export type Filter = {
+/** Properties of the session that an event belongs to. */
+export type SessionProperty = "duration" | "events" | "bounce" | "entry" | "exit" | "number" | "position" | "unfinished";
+type Named = {
     property_name: string;
+    session?: never;
+} | {
+    session: SessionProperty;
+    property_name?: never;
+};
+export type Filter = (Named & {
     operator: Operator;
     property_value: unknown;
     /** With `in_group`: as in `group_by`. */
@@ -26,7 +34,7 @@ export type Filter = {
         to?: number;
         label?: string;
     }[];
-} | {
+}) | {
     operator: "in_cohort" | "not_in_cohort";
     property_value: CohortValue;
     property_name?: string;
@@ -43,6 +51,18 @@ export type Group = string | {
     cohort: string;
     alias?: string;
     property_name?: string;
+} | {
+    session: SessionProperty;
+    buckets?: {
+        size: number;
+    };
+} | {
+    session: SessionProperty;
+    ranges: readonly {
+        from?: number;
+        to?: number;
+        label?: string;
+    }[];
 } | {
     property_name: string;
     buckets: {
@@ -61,12 +81,29 @@ export type Order = string | {
     property_name: string;
     direction?: Direction;
 };
+/** What the sessions of a question are. */
+export interface Sessions {
+    events?: readonly {
+        event_collection: string;
+        actor_property?: string;
+        filters?: readonly Filter[];
+    }[];
+    actor_property?: string;
+    gap?: string;
+    longest?: string;
+    cut?: "daily";
+    timezone?: Timezone;
+    /** Whose values at the first and the last event are `entry` and `exit`. */
+    page_property?: string;
+}
 /** Parameters of every question. */
 export interface Common {
     timeframe?: Timeframe;
     timezone?: Timezone;
     filters?: readonly Filter[];
     week_start?: "sunday" | "monday";
+    /** What the sessions are whose properties filters and groups name. */
+    session?: Sessions;
     include_metadata?: boolean;
     explain?: boolean;
     max_age?: number;
@@ -381,7 +418,9 @@ export interface Part<Value> {
 }
 type NameOf<G> = G extends string ? G : G extends {
     property_name: infer Name extends string;
-} ? Name : never;
+} ? Name : G extends {
+    session: infer Name extends string;
+} ? `session.${Name}` : never;
 type Groups<P> = P extends {
     group_by: infer G;
 } ? G extends readonly (infer Each)[] ? NameOf<Each> : NameOf<G> : never;

@@ -64,9 +64,12 @@ class SelectionPlan:
 
     @property
     def as_sent(self) -> SelectionPlan | None:
-        """The plan that reads ids as they were sent, to be merged later; None where nothing is merged, or
-        where an event may have several ids, of which some may be of one actor."""
-        if self.links is None or any(one.key.list_column is not None for one in self.branches):
+        """The plan that reads ids as they were sent, to be merged later; None where nothing is merged, where
+        an event may have several ids, of which some may be of one actor, or where sessions are joined by
+        merged ids."""
+        if self.links is None:
+            return None
+        if any(one.key.list_column is not None or one.scan.sessions for one in self.branches):
             return None
         branches = tuple(
             replace(one, key=one.sent or one.key, sent=None, scan=replace(one.scan, actors=()))

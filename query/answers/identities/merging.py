@@ -43,7 +43,10 @@ def _looked_up(part: KeyPart, own: pa.Array, links: IdLinks) -> dict[KeyPart, pa
     if part not in _IDS:
         return {part: own}
     own = own.cast(_TYPES[part])
-    rows = pc.index_in(own, value_set=links.table.column(_IDS[part]))
+    ids = links.table.column(_IDS[part])
+    # Arrow looks doubles up by their bits, of which -0.0 has others than 0.0.
+    wanted, known = (own, ids) if part is KeyPart.STRING else (pc.add(own, 0.0), pc.add(ids, 0.0))
+    rows = pc.index_in(wanted, value_set=known)
     found = {one: _taken(links.table.column(name), rows) for one, name in _ACTORS.items()}
     found[part] = pc.coalesce(found[part], pc.if_else(pc.is_null(rows), own, pa.scalar(None, own.type)))
     return {one: cells for one, cells in found.items() if one is part or cells.null_count < len(cells)}
