@@ -22,6 +22,7 @@ from bench import (
     large,
     memory,
     pages,
+    partials,
     pauses,
     pictures,
     posts,
@@ -41,6 +42,7 @@ SECTIONS = (
     "queries",
     "bars",
     "behaviour",
+    "partials",
     "profile",
     "memory",
     "erasure",
@@ -69,7 +71,7 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         bulk.run(report, events)
     if "shred" in sections:
         shredding.run(report, events)
-    if {"queries", "bars", "behaviour", "memory", "erasure", "charts", "large"} & set(sections):
+    if {"queries", "bars", "behaviour", "partials", "memory", "erasure", "charts", "large"} & set(sections):
         with loaded(report, events) as store:
             if "charts" in sections:
                 charts.run(report, store.server, store.events)
@@ -80,6 +82,8 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
             if "behaviour" in sections:
                 behaviour.run(report, store)
                 returning.run(report, store)
+            if "partials" in sections:
+                partials.run(report, store)
             if "memory" in sections:
                 memory.run(report, store)
             if "large" in sections:
@@ -132,6 +136,7 @@ def main() -> int:
         charts.ROUNDS, pages.ROUNDS = min(most, charts.ROUNDS), min(most, pages.ROUNDS)
         large.ROUNDS = min(most, large.ROUNDS)
         behaviour.ROUNDS, bars.ROUNDS = min(most, behaviour.ROUNDS), min(most, bars.ROUNDS)
+        partials.ROUNDS = min(most, partials.ROUNDS)
     sections = args.sections or SECTIONS
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"there is no section {', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}")

@@ -508,6 +508,24 @@ class Settings(BaseSettings):
         description="Bytes of answers to queries, and of profiles, that one worker keeps to repeat them; "
         "0: each is computed.",
     )
+    partials_bytes: int = Field(
+        4 << 30,
+        ge=0,
+        description="Bytes on disk of partial answers of stored files, which are kept for queries to come; "
+        "0: none are kept.",
+    )
+    partials_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="The most that partial answers of a stored file take, as a share of the file's bytes.",
+    )
+    partials_events_min: int = Field(
+        20_000,
+        ge=1,
+        description="Events of a stored file from which on partial answers of it are kept; smaller files are "
+        "soon merged.",
+    )
     scrub_days: float = Field(
         7.0,
         ge=0,

@@ -10,6 +10,7 @@
     exports/                files of extractions; those that are being written end in .tmp
     imports/                files that were uploaded to be imported, and what was refused of them
     chunks/  spool/  tmp/   the keeper's Arrow chunks; DuckDB's spill; files on their way elsewhere
+    partials/<project>/<collection id>/<file id>/  what was kept of a Parquet file: <key>.part
     datasets/<dataset id>/  results computed beforehand: <file id>.results
     events/<project>/<collection>.<collection id>.1/keen.span=<span>/<file id>.parquet
 
@@ -105,6 +106,10 @@ class DataFolder:
     def datasets(self) -> Path:
         return self.root / "datasets"
 
+    @property
+    def partials(self) -> Path:
+        return self.root / "partials"
+
     def dataset(self, dataset_id: int) -> Path:
         return self.datasets / str(dataset_id)
 
@@ -168,6 +173,13 @@ def event_file(project_id: str, name: str, collection_id: int, span: str, file_i
         raise ValueError(f"a span is a day, month or year, not {span!r}")
     folder = collection_folder(project_id, name, collection_id)
     return f"{folder}/{SPAN_KEY}={span}/{file_id}.parquet"
+
+
+def partials_folder(root: Path, path: str) -> Path:
+    """The folder below ``root`` of what is kept of a Parquet file, from the file's path."""
+    *_, project, collection, _, file = path.split("/")
+    _, _, numbers = collection.partition(".")
+    return root / project / (numbers.partition(".")[0] or "0") / file.partition(".")[0]
 
 
 def encode(name: str) -> str:

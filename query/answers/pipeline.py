@@ -14,6 +14,7 @@ from query.answers.cohorts.actors import actors_by
 from query.answers.explain import explanation, snapshot_of
 from query.answers.history.filter_counts import filter_counts
 from query.answers.identities.reading import read_links
+from query.answers.reuse.metric_rows import metric_rows
 from query.answers.series.answering import composed_body
 from query.answers.visible_properties import lanes_seen
 from query.engine.engine import CancelToken, Deadline, Engine, Row
@@ -40,7 +41,6 @@ from query.plan.plan import must_run, plan_metrics, rows_max
 from query.plan.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
 from query.plan.scans import Scan
 from query.plan.views import Held, SourceOf, View, Views
-from query.sql import statements
 from query.sql.statement import Statement
 from storage.source import SourceGone
 
@@ -287,8 +287,7 @@ def _metrics(query: MetricQuery, views: Views, runner: Runner, limits: Limits) -
     rows: Iterable[Row] = ()
     if must_run(plan):
         limits.check_rows(plan.view.rows)
-        tables = plan.view.tables(plan.scan)
-        rows = runner.rows(statements.metrics(plan), tables, reads=plan.view.rows, lists=plan.has_lists)
+        plan, rows = metric_rows(plan, runner)
     runner.trace.counted += plan.counted
     result = shape.metrics_result(plan, rows, limits, runner.check, runner.reservation)
     return {"result": result}, plan.counted + plan.view.rows

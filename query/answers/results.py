@@ -128,7 +128,8 @@ def _total(aggregates: Sequence[Aggregate], cells: Row) -> tuple[Fraction, Fract
                 error, split = Fraction(exact_sums.error_of(low, cell, split)), 0.0
             continue
         value = Fraction(_numeric(cell) or 0)
-        total += value if aggregate.band is None else value * Fraction(2) ** aggregate.band.low
+        scaled = aggregate.band is not None and aggregate.fold is not AggregateRole.SUM_COARSE
+        total += value * Fraction(2) ** aggregate.band.low if scaled and aggregate.band else value
         if aggregate.fold is AggregateRole.SUM_LOW:
             low, split = cell or 0.0, aggregate.split
     return total, error

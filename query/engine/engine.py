@@ -24,8 +24,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from query.engine.extents import ExtentCache
+from query.engine.later import LaterWork
 from query.engine.links import LinksCache
 from query.engine.memory_budget import MemoryBudget, Reservation
+from query.engine.partials import PartialStore
 from query.engine.sorting import sorted_items
 from query.engine.turns import Turn, Turns
 from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
@@ -154,6 +156,10 @@ class _Watch:
                 self._running.discard(running)
             cancel._detach(self)
 
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._running)
+
     def wake(self) -> None:
         with self._condition:
             self._condition.notify()
@@ -203,10 +209,12 @@ class Engine:
         temp_folder: Path,
         temp_bytes_max: int,
         budget: MemoryBudget | None = None,
+        partials: PartialStore | None = None,
     ) -> None:
         """Reads only below ``data_folder``; spills into ``temp_folder``, which is created when needed.
 
-        ``budget`` limits the memory of results in Python, ``memory_limit_bytes`` that of DuckDB.
+        ``budget`` limits the memory of results in Python, ``memory_limit_bytes`` that of DuckDB. ``partials``
+        keeps partial answers of files; None: nothing is kept.
         """
         self.budget = budget or MemoryBudget(memory_limit_bytes)
         self._memory_limit_bytes = memory_limit_bytes
@@ -219,6 +227,9 @@ class Engine:
         self._reads = Turns(2 * threads, threads)
         self.extents = ExtentCache()
         self.links = LinksCache()
+        self.partials = partials
+        self.later = LaterWork()
+        self._later_token = CancelToken()
         self._checked = lru_cache(maxsize=1024)(self._check_regex)
 
     @property
@@ -226,7 +237,18 @@ class Engine:
         """How many threads work for one query."""
         return self._threads
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a statement runs now."""
+        return self._watch.is_busy
+
+    def later_deadline(self, seconds: float) -> Deadline:
+        """The deadline of a piece of later work, which closing cancels."""
+        return Deadline.after(seconds, self._later_token)
+
     def close(self) -> None:
+        self._later_token.cancel()
+        self.later.close()
         self._watch.close()
         if self._connection is not None:
             self._connection.close()

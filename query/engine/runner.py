@@ -20,6 +20,8 @@ class Trace:
     statements: list[Statement] = field(default_factory=list)
     counted: int = 0
     """Events that were counted by the catalog without being read."""
+    reused: dict[str, int] = field(default_factory=dict)
+    """For each collection, how many times a kept partial answer of a file was used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ class AggregateRole(StrEnum):
     SUM_HIGH = "sum of the high parts of doubles, exact"
     SUM_LOW = "sum of the low parts of doubles, rounded"
     SUM_BAND = "sum of some bits of doubles, exact"
+    SUM_COARSE = "sum of doubles rounded to multiples of a power of two, exact"
+    SUM_FINE = "sum of what that leaves, as a count of a smaller power of two, exact"
     PRESENT = "number of values"
     MINIMUM = "minimum"
     MAXIMUM = "maximum"
@@ -49,7 +51,7 @@ class Aggregate:
     rows_max: int | None = None
     """For SUM_HIGH and SUM_LOW: the most rows there can be, where PRESENT does not count them."""
     band: BitRange | None = None
-    """For SUM_BAND: the bits to sum."""
+    """For SUM_BAND, SUM_FINE and SUM_COARSE: the bits to sum, or those below the ones to sum."""
     centre: float = 0.0
     """For DEVIATION: a constant that is subtracted from each value first."""
     in_order: bool = False

@@ -8,6 +8,9 @@ power of two and below 2^53 times that. There are two ways:
   rounded, but by so little that the rounded total is nearly always certain; where it is not, ``Uncertain``
   is raised.
 - *bands*: each value's bits in as many parts as necessary. Always exact, and slower.
+
+For sums that are kept and merged later there is a third: a *coarse* part, a multiple of one power of two, and
+the *fine* rest as an integer count of a smaller one. Both add up exactly, whatever they are merged with.
 """
 
 from __future__ import annotations
@@ -84,6 +87,30 @@ def bands(extent: Extent, rows: int) -> tuple[BitRange, ...]:
     high = math.frexp(extent.greatest)[1]
     bits = max(1, _MANTISSA_BITS - 1 - max(rows, 1).bit_length())
     return tuple(BitRange(at, bits) for at in range(low, high, bits))
+
+
+FINE_BITS = 60
+"""Bits of a fine part: some below those of a 64-bit integer, for rounding."""
+_FINE_GRID = 16
+"""The unit of fine parts is 2 to a multiple of this, so that most files of a column have the same."""
+
+
+def fine_band(extent: Extent) -> BitRange:
+    """The bits of the fine parts: from a bit that no value has any below, to where coarse parts begin."""
+    low = max(math.frexp(extent.least)[1] - _MANTISSA_BITS, _LOWEST_BIT) if extent.least < math.inf else 0
+    low = max(low, 0) if extent.integral else low
+    return BitRange(low // _FINE_GRID * _FINE_GRID, FINE_BITS)
+
+
+def coarse_splitter(band: BitRange, bound: float) -> float:
+    """The constant that, added to a value and subtracted again, leaves its coarse part.
+
+    ``bound`` is an upper bound of the sum of magnitudes. 0 where sums of coarse parts would be rounded.
+    """
+    first = band.low + band.bits
+    if first < _LOWEST_BIT or first + _MANTISSA_BITS >= 1023 or bound >= math.ldexp(1.0, first + 51):
+        return 0.0
+    return math.ldexp(1.5, first + 52)
 
 
 def exact_rows(extent: Extent, split: float) -> float:

@@ -37,6 +37,8 @@ class MetricsPlan:
     row_limit: int
     cut: bool
     """True where ``row_limit`` is the query's own limit, rather than one that raises when reached."""
+    rows_most: int = 0
+    """``row_limit`` where it is not the query's own."""
     ordered: bool = False
     """True where ``order`` is the query's own, with nothing left to sort."""
 
@@ -100,6 +102,7 @@ def plan_metrics(query: MetricQuery, views: Views, rows_max: int) -> MetricsPlan
         order=order,
         row_limit=query.limit if cut and query.limit is not None else rows_max + 1,
         cut=cut,
+        rows_most=rows_max + 1,
         ordered=ordered,
     )
 
@@ -132,6 +135,15 @@ def plan_indexed(query: MetricQuery, paths: Sequence[str], views: Views, rows_ma
         row_limit=rows_max + 1,
         cut=False,
     )
+
+
+def with_metrics(plan: MetricsPlan, metrics: tuple[MetricPlan, ...]) -> MetricsPlan:
+    """The plan with metrics computed from other aggregates; rows come in the order that these allow."""
+    order, ordered = _engine_order(plan.query, plan.keys, metrics)
+    limit = plan.query.limit
+    cut = ordered and limit is not None
+    row_limit = limit if cut and limit is not None else plan.rows_most
+    return replace(plan, metrics=metrics, order=order, ordered=ordered, cut=cut, row_limit=row_limit)
 
 
 def _only_counts(metrics: tuple[MetricPlan, ...]) -> bool:

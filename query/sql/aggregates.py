@@ -38,8 +38,8 @@ def _of_list(spec: Aggregate, places: Mapping[Decimal, int]) -> Statement:
     """One of the percentiles that are computed together, by their places in the list."""
     assert spec.fraction is not None
     listed = joined(", ", map(bound, places))
-    quantiles = sql("quantile_disc({}, [{}])", _numeric(spec.columns), listed)
-    return _finite(sql("{}[{}]", quantiles, whole(places[spec.fraction] + 1)))
+    quantiles = sql("quantile_disc({}, [{}])", numeric(spec.columns), listed)
+    return finite(sql("{}[{}]", quantiles, whole(places[spec.fraction] + 1)))
 
 
 def aggregate(spec: Aggregate) -> Statement:
@@ -68,13 +68,13 @@ def aggregate(spec: Aggregate) -> Statement:
         case AggregateRole.PRESENT:
             return sql("count({})", col(spec.columns[0]))
         case AggregateRole.QUANTILE:
-            number = _numeric(spec.columns)
-            return _finite(sql("quantile_disc({}, {})", number, bound(spec.fraction)))
+            number = numeric(spec.columns)
+            return finite(sql("quantile_disc({}, {})", number, bound(spec.fraction)))
         case AggregateRole.DEVIATION:
-            values = _finite(_numeric(spec.columns))
+            values = finite(numeric(spec.columns))
             if spec.in_order:
                 return _deviation_in_order(values)
-            return _finite(sql("stddev_pop({} - {})", values, Statement(repr(spec.centre))))
+            return finite(sql("stddev_pop({} - {})", values, Statement(repr(spec.centre))))
     return _sum(spec)
 
 
@@ -82,10 +82,10 @@ def _deviation_in_order(values: Statement) -> Statement:
     """The standard deviation, from the values in their order, less the least of them."""
     listed = sql("list({} ORDER BY {}) FILTER (WHERE {} IS NOT NULL)", values, values, values)
     less = sql("list_transform({}, lambda x: x - min({}))", listed, values)
-    return _finite(sql("list_aggregate({}, 'stddev_pop')", less))
+    return finite(sql("list_aggregate({}, 'stddev_pop')", less))
 
 
-def _numeric(columns: Sequence[Column]) -> Statement:
+def numeric(columns: Sequence[Column]) -> Statement:
     """The path's numeric value as a double."""
     terms = [
         col(column) if column.kind is ColumnKind.NUMBER else sql("TRY_CAST({} AS DOUBLE)", col(column))
@@ -94,7 +94,8 @@ def _numeric(columns: Sequence[Column]) -> Statement:
     return terms[0] if len(terms) == 1 else sql("coalesce({})", joined(", ", terms))
 
 
-def _finite(expression: Statement) -> Statement:
+def finite(expression: Statement) -> Statement:
+    """The number, or null where it is infinite."""
     return sql("(CASE WHEN isfinite({}) THEN {} END)", expression, expression)
 
 
@@ -111,13 +112,23 @@ def _sum(spec: Aggregate) -> Statement:
     value = col(column)
     if column.kind is ColumnKind.LONG:
         return sql("CAST(sum(CAST({} AS BIGNUM)) AS VARCHAR)", value)
-    if spec.band is not None:
+    if spec.fold is AggregateRole.SUM_BAND and spec.band is not None:
         return sql("sum({})", _within_band(value, spec.band))
     if spec.fold is AggregateRole.SUM:
         return sql("coalesce(sum({}), 0)", value)
+    if spec.fold is AggregateRole.SUM_FINE:
+        return sql("sum(CAST({} AS BIGINT))", _fine(value, spec))
     split = Statement(repr(spec.split))
     high = sql("(({} + {}) - {})", value, split, split)
-    return sql("sum({})", high if spec.fold is AggregateRole.SUM_HIGH else sql("({} - {})", value, high))
+    is_high = spec.fold in (AggregateRole.SUM_HIGH, AggregateRole.SUM_COARSE)
+    return sql("sum({})", high if is_high else sql("({} - {})", value, high))
+
+
+def _fine(value: Statement, spec: Aggregate) -> Statement:
+    """What the coarse part leaves of a value, as a count of the least power of two that any value has."""
+    assert spec.band is not None
+    split = Statement(repr(spec.split))
+    return _times_power(sql("({} - (({} + {}) - {}))", value, value, split, split), -spec.band.low)
 
 
 def _within_band(value: Statement, band: BitRange) -> Statement:

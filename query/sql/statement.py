@@ -67,6 +67,9 @@ class Note(StrEnum):
     FREQUENT = "values that may be the most frequent ones"
     FREQUENCIES = "how many events have each value, and the most frequent values of each property"
     DATES = "the texts that are dates"
+    PARTIALS = "what was kept of files, and what other events contribute"
+    MERGED = "what was kept of files, merged"
+    RANKS = "where each value stands among those of its group"
     PERIODS = "how many events each period has"
 
 

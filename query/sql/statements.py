@@ -44,7 +44,7 @@ def metrics(plan: MetricsPlan) -> Statement:
     """The rows of a metric query. Columns: the bucket's index if any, parts of each key, aggregates."""
     if not (plan.buckets or plan.keys):
         return _grouped(plan)
-    return sql("{}{}\nLIMIT {}", _grouped(plan), _order(plan), whole(plan.row_limit))
+    return sql("{}{}\nLIMIT {}", _grouped(plan), in_order(plan), whole(plan.row_limit))
 
 
 def indexed(plan: MetricsPlan, indexes: int) -> Statement:
@@ -75,7 +75,8 @@ def _grouped(plan: MetricsPlan) -> Statement:
     return noted(Note.GROUPS, sql("SELECT {}{}{}", select_list, source, group))
 
 
-def _order(plan: MetricsPlan) -> Statement:
+def in_order(plan: MetricsPlan) -> Statement:
+    """``ORDER BY`` of the rows of a metric query; empty where it has no order."""
     if plan.order is None:
         return Statement("")
     position = 2 if plan.buckets is not None else 1

@@ -29,6 +29,7 @@ def keeper_settings(settings: Settings) -> KeeperSettings:
         clock_hold_seconds=settings.clock_hold_seconds,
         compaction=settings.compaction,
         claim_days=settings.token_days,
+        partials_bytes=settings.partials_bytes,
     )
 
 

@@ -78,6 +78,8 @@ from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.database.change_mark import Marks
 from storage.catalog.database.versions import Area
 from storage.disk.file_system import LocalFileSystem
+from storage.files.partials import MEMORY_BYTES as PARTIALS_MEMORY_BYTES
+from storage.files.partials import Partials
 from storage.paths import DataFolder
 from storage.read.arrivals import ArrivalReader
 from storage.read.snapshot_reader import Reader
@@ -140,7 +142,7 @@ async def composed(
         budgets = stack.enter_context(contextlib.closing(_budgets(catalog, clock)))
         catalog_threads = ThreadPoolExecutor(CATALOG_THREADS, "catalog")
         query_threads = ThreadPoolExecutor(settings.query_slots, "query")
-        engine = _engine(settings, catalog.folder, catalog.folder.tmp / f"spill-{number}")
+        engine = _engine(settings, catalog.folder, catalog.folder.tmp / f"spill-{number}", metrics)
         stack.callback(engine.close)
         reader = Reader(catalog.folder, catalog, LocalFileSystem(), history_seconds=settings.history_seconds)
         for close in (reader.close, query_threads.shutdown, catalog_threads.shutdown):
@@ -335,7 +337,21 @@ def _metrics(settings: Settings, number: int) -> Metrics:
     return metrics
 
 
-def _engine(settings: Settings, folder: DataFolder, spill: Path) -> Engine:
+def _partials(settings: Settings, folder: DataFolder, metrics: Metrics) -> Partials | None:
+    """What keeps partial answers of files; None where the settings turn it off."""
+    if not settings.partials_bytes:
+        return None
+    return Partials(
+        folder.partials,
+        rows_min=settings.partials_events_min,
+        share=settings.partials_share,
+        memory_bytes=min(PARTIALS_MEMORY_BYTES, settings.caches_memory_bytes // 4),
+        reused=metrics.counter("acumen_partials_reused_total").add,
+        kept=metrics.counter("acumen_partials_kept_total").add,
+    )
+
+
+def _engine(settings: Settings, folder: DataFolder, spill: Path, metrics: Metrics) -> Engine:
     shutil.rmtree(spill, ignore_errors=True)
     budget = MemoryBudget(settings.results_memory_bytes, settings.query_wait_seconds)
     body_thread.share(budget.turns)
@@ -346,6 +362,7 @@ def _engine(settings: Settings, folder: DataFolder, spill: Path) -> Engine:
         temp_folder=spill,
         temp_bytes_max=settings.worker_spill_bytes,
         budget=budget,
+        partials=_partials(settings, folder, metrics),
     )
 
 

@@ -23,6 +23,7 @@ from storage.catalog.stored.records import Collection, FileRow
 from storage.disk.file_system import FileSystem
 from storage.files.flush import FileWriter
 from storage.files.parquet import encode, sort_by_time, unmarked
+from storage.files.partials import remove_partials
 from storage.files.partitions import last_day, parent_label
 from storage.files.verification import Verifier
 from storage.paths import DataFolder
@@ -180,7 +181,8 @@ class Compactor:
         self._catalog.history.expire(int((clock - history_seconds - grace_seconds) * 1e6))
         removed: list[int] = []
         for file in self._catalog.files.dead(int((now - grace_seconds) * 1e6)):
-            if self._remove(self._folder.absolute(file.path)):
+            path = self._folder.absolute(file.path)
+            if self._remove(path) and self._remove_partials(path):
                 removed.append(file.id)
         if removed:
             self._catalog.files.forget(removed)
@@ -205,6 +207,15 @@ class Compactor:
             return True
         except OSError as error:
             logger.warning("%s cannot be removed: %s", path, error)
+            return False
+        return True
+
+    def _remove_partials(self, path: Path) -> bool:
+        """Remove what was kept of a file, after the file itself; whether it is gone."""
+        try:
+            remove_partials(self._folder.partials, path)
+        except OSError as error:
+            logger.warning("what was kept of %s cannot be removed: %s", path, error)
             return False
         return True
 

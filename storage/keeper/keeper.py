@@ -36,6 +36,7 @@ from storage.keeper.held_clock import HeldClock
 from storage.keeper.lane_pruner import LanePruner
 from storage.keeper.leftovers import Leftovers
 from storage.keeper.log_follower import DAMAGED_SECONDS, LogFollower
+from storage.keeper.partials_keeper import PartialsKeeper
 from storage.keeper.retention import RetentionRequests
 from storage.log.segments import TURN_SECONDS
 from storage.paths import DataFolder
@@ -61,6 +62,7 @@ class KeeperSettings:
     claim_days: float = 31.0
     clock_hold_seconds: float = 3_600.0
     compaction: bool = True
+    partials_bytes: int = 4 << 30
 
 
 @dataclass
@@ -123,6 +125,7 @@ class Keeper:
         self._leftovers = Leftovers(folder, catalog, self._fs, self._held_clock, self._logs)
         self._retention = RetentionRequests(catalog)
         self._pruner = LanePruner(folder, catalog, self._chunks, self._forget_schema)
+        self._partials = PartialsKeeper(folder, catalog, self._settings.partials_bytes)
         self._freed = FreedCollections(catalog, self._logs, self._forget_collection)
         self._asked_version = -1
         self._retries: dict[int, tuple[float, int]] = {}
@@ -461,6 +464,7 @@ class Keeper:
         self._leftovers.remove_finished_logs()
         trusted, history = self._held_clock.now(), self._settings.history_seconds
         self._compactor.remove_dead(now, grace, history_seconds=history, trusted=trusted)
+        self._partials.step(now)
         self._leftovers.sweep_spool(min(trusted, time.time()))
         if self._retention.request(trusted):
             # Segments that a worker replaced later than expected, as on a full disk.

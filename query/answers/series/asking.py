@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from query.answers.groups import key_decoder
+from query.answers.reuse.metric_rows import metric_rows
 from query.answers.values import Row
 from query.engine.runner import Runner
 from query.errors import QueryLimitExceeded
@@ -16,7 +17,6 @@ from query.limits import Limits
 from query.plan.aggregates import MetricPlan
 from query.plan.plan import MetricsPlan, must_run, plan_metrics, rows_max
 from query.plan.views import Views
-from query.sql import statements
 
 _RESERVE_ROWS = 256
 _ROW_BYTES = 200
@@ -93,12 +93,8 @@ class Asker:
         rows: Iterator[Row] = iter(())
         if must_run(plan):
             self._limits.check_rows(plan.view.rows)
-            rows = self._runner.rows(
-                statements.metrics(plan),
-                plan.view.tables(plan.scan),
-                reads=plan.view.rows,
-                lists=plan.has_lists,
-            )
+            plan, found = metric_rows(plan, self._runner)
+            rows = iter(found)
         if plan.keys or question.edges is not None:
             yield from self._placed(plan, rows)
         else:

@@ -87,6 +87,11 @@ _MERGEABLE = (
     .order_by(collections.c.id)
 )
 _BY_IDS = select(*ROW).where(files.c.id.in_(bindparam("ids", expanding=True)))
+_KNOWN = (
+    select(files.c.id)
+    .where(files.c.id.in_(bindparam("ids", expanding=True)))
+    .execution_options(**{UNVERIFIED: True})
+)
 _DEAD = (
     select(*ROW)
     .where(files.c.state == FileState.DEAD.value, files.c.removed_us < bindparam("before"))
@@ -309,6 +314,14 @@ class Files(Repository):
         """Removes the rows of these files unless they are live; returns how many."""
         with self._database.writing() as connection:
             return sum(connection.execute(_FORGET, {"ids": batch}).rowcount for batch in slices(list(ids)))
+
+    def known(self, ids: Iterable[int]) -> set[int]:
+        """Those of the ids that are of a file, live or not."""
+        with self._database.reading() as connection:
+            found: set[int] = set()
+            for batch in slices(list(ids)):
+                found.update(connection.execute(_KNOWN, {"ids": batch}).scalars())
+            return found
 
     def counters(self, collection_id: int) -> Counts:
         """The counts of a collection. Raises UnknownCollection."""

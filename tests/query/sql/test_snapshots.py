@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pytest
 
 from query.answers.behaviour.selections import plan_selections
 from query.language.nodes import (
+    Analysis,
     Condition,
     MetricQuery,
     Operator,
@@ -27,8 +29,16 @@ from query.language.nodes import (
 from query.language.parse import parse
 from query.limits import Limits
 from query.plan.actors import LINK_TYPES, IdLinks
-from query.plan.columns import CREATED_AT_COLUMN, NULLS_COLUMN, TIMESTAMP_COLUMN, Column, ColumnKind
+from query.plan.columns import (
+    CREATED_AT_COLUMN,
+    ID_COLUMN,
+    NULLS_COLUMN,
+    TIMESTAMP_COLUMN,
+    Column,
+    ColumnKind,
+)
 from query.plan.keys import key_of
+from query.plan.partials import Contribution, PartialsPlan, plan_partials
 from query.plan.plan import plan_indexed, plan_metrics
 from query.plan.predicates import TRUE, Compare, all_of
 from query.plan.profile import GroupedColumn, ProfilePlan, ProfileQuery, plan_profile
@@ -36,6 +46,7 @@ from query.plan.scans import Scan
 from query.plan.sessions import SessionColumn, SessionJoin
 from query.plan.views import Views
 from query.sql import behaviour, identities, profiles, statements
+from query.sql.reuse import partials
 from query.sql.statement import Note, Statement
 from tests.query.compiled import statement_of
 from tests.query.sql.questions import DAY_US, JANUARY_US, NOW_US, QUESTIONS, source_of, where
@@ -97,6 +108,22 @@ def with_sessions() -> Statement:
     return statements.values(scan, PRICE)
 
 
+def kept() -> PartialsPlan:
+    query = asked("multi_analysis").query
+    assert isinstance(query, MetricQuery)
+    metrics = tuple(one for one in query.metrics if one.analysis is not Analysis.STANDARD_DEVIATION)
+    return plan_partials(plan_metrics(replace(query, metrics=metrics), Views(source_of), 100))
+
+
+def contributed() -> Contribution:
+    plan = kept()
+    return plan.contribution(plan.merged.view, plan.merged.query.span, plan.merged.buckets)
+
+
+def layout() -> list[tuple[str, str]]:
+    return list(partials.layout(kept()))
+
+
 PRICE = Column("price", ColumnKind.NUMBER)
 MIXED = (Column("plan", ColumnKind.STRING), CREATED_AT_COLUMN)
 GROUPED = (GroupedColumn(MIXED[0], ("pro", "free")), GroupedColumn(MIXED[1]))
@@ -108,6 +135,10 @@ BESIDE: dict[str, Callable[[], Statement]] = {
     "beside_presence_of_properties": lambda: statements.presence(scanned(PRICE), (PRICE,)),
     "beside_values_of_one": lambda: statements.values(scanned(PRICE), PRICE),
     "beside_values_of_long_sessions": with_sessions,
+    "beside_what_filters_leave": lambda: statements.kept(scanned(PRICE), (Compare(PRICE, ">", 3.0), TRUE)),
+    "beside_versions_compared": lambda: statements.compared(
+        scanned(PRICE, ID_COLUMN, TIMESTAMP_COLUMN, CREATED_AT_COLUMN), Compare(PRICE, ">", 3.0), (PRICE,)
+    ),
     "beside_names_that_are_null": lambda: statements.texts_listed(scanned(NULLS_COLUMN), NULLS_COLUMN),
     "beside_actors_of_a_cohort": of_a_cohort,
     "beside_linked_ids": of_linked_ids,
@@ -118,6 +149,11 @@ BESIDE: dict[str, Callable[[], Statement]] = {
     "beside_profile_dates": lambda: profiles.dates(scanned(MIXED[0]), MIXED[:1]),
     "beside_profile_nulls": lambda: profiles.nulls(scanned(NULLS_COLUMN), NULLS_COLUMN),
     "beside_profile_periods": lambda: profiles.periods(scanned(TIMESTAMP_COLUMN), "day"),
+    "beside_partial_of_files": lambda: partials.with_all_columns(contributed(), kept()),
+    "beside_partials_merged": lambda: partials.merged_partials(kept(), [name for name, _ in layout()]),
+    "beside_partials_and_other_events": lambda: partials.merged(
+        kept(), {partials.PARTIALS: [name for name, _ in layout()]}, contributed()
+    ),
 }
 """Statements that stand beside those of questions."""
 NAMES = [*QUESTIONS, *BESIDE]

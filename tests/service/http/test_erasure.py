@@ -8,12 +8,15 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support.scale import examples
@@ -504,6 +507,7 @@ def test_what_is_older_than_its_collection_keeps_events_goes(served: Served, pro
 def hasty() -> Iterator[Served]:
     """Three workers, and a grace that a test can wait for."""
     env = {"ACUMEN_GRACE_SECONDS": "0.5", "ACUMEN_QUERY_TIMEOUT_SECONDS": "0.5", "ACUMEN_FLUSH_SECONDS": "1"}
+    env |= {"ACUMEN_PARTIALS_EVENTS_MIN": "1", "ACUMEN_PARTIALS_SHARE": "1"}
     with Served(workers=3, env=env) as server:
         yield server
 
@@ -539,13 +543,38 @@ def test_no_byte_of_an_erased_actor_is_left_after_the_grace(hasty: Served) -> No
     while hasty.request("GET", jobs[0]["url"], key=project.read_key).json["state"] in ("queued", "running"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    kept = await_partials(hasty, project, marker)
     assert delete(hasty, project, "c", filters=filters).status == 204
     assert hasty.ask(project, "count", event_collection="c") == 60
     deadline = time.monotonic() + 120
     while left := holding(hasty.data, marker.encode()):
         assert time.monotonic() < deadline, left
         time.sleep(0.2)
+    while [path for path in kept if path.exists()]:
+        assert time.monotonic() < deadline, kept
+        time.sleep(0.2)
     assert hasty.told("check").returncode == 0
+
+
+def await_partials(served: Served, project: ServedProject, marker: str) -> list[Path]:
+    """The partial answers that hold the text, once there are some. Their bytes are compressed."""
+    deadline = time.monotonic() + 120
+    where = f"/3.0/projects/{project.id}/queries/select_unique"
+    asked = {"event_collection": "c", "target_property": "user.id", "max_age": 0}
+    while True:
+        # It may take longer than this server allows: then it is asked again.
+        served.request("POST", where, asked, key=project.read_key)
+        found = []
+        for path in (served.data / "partials").rglob("*.part"):
+            with suppress(FileNotFoundError):
+                content = path.read_bytes()
+                table = pq.read_table(pa.BufferReader(content[content.index(b"PAR1") :]))
+                if marker in str(table.to_pylist()):
+                    found.append(path)
+        if found:
+            return found
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def await_files(served: Served) -> None:

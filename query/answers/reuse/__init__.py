@@ -1,0 +1,1 @@
+"""Answers from kept partial answers of files."""

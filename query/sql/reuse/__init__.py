@@ -1,0 +1,1 @@
+"""SQL of partial answers, which are kept and merged."""
