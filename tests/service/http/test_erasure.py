@@ -505,8 +505,9 @@ def test_what_is_older_than_its_collection_keeps_events_goes(served: Served, pro
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Served]:
-    """Three workers, and a grace that a test can wait for."""
+    """Three workers, and a grace that a test can wait for. Values that were changed go as well."""
     env = {"ACUMEN_GRACE_SECONDS": "0.5", "ACUMEN_QUERY_TIMEOUT_SECONDS": "0.5", "ACUMEN_FLUSH_SECONDS": "1"}
+    env |= {"ACUMEN_HISTORY": "0"}
     env |= {"ACUMEN_PARTIALS_EVENTS_MIN": "1", "ACUMEN_PARTIALS_SHARE": "1"}
     with Served(workers=3, env=env) as server:
         yield server
