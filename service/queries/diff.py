@@ -39,7 +39,9 @@ class DiffRequest:
 
 def check_may_compare(caller: Caller) -> None:
     """Raises Forbidden where a comparison would reveal more than the caller may see."""
-    if caller.embed is not None or caller.is_filtered or Permission.SCHEMA not in caller.permissions:
+    if caller.embed is not None:
+        raise Forbidden("A comparison of two versions names events: it is not for embed tokens.")
+    if caller.is_filtered or Permission.SCHEMA not in caller.permissions:
         raise Forbidden(
             "A comparison of two versions names events, also such that were changed: it needs a key with the "
             "permission 'schema' and without filters."

@@ -454,6 +454,8 @@ class Walk:
         "query_name": "count",
         "dataset_name": "by-customer",
         "dashboard_id": "sales",
+        "cohort_name": "testers",
+        "actor_id": "a1",
         "event_collection": "buys",
         "property_name": "n",
         "organization_id": "o",
