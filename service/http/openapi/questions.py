@@ -184,6 +184,13 @@ def body_of(analysis: str) -> Json:
     }
 
 
+_EXPLAINED = Example(
+    body=_EXAMPLES[Analysis.COUNT] | {"explain": True},
+    keep={"version": "explain.snapshot.version"},
+    summary="How it was answered, and as of which version",
+)
+
+
 def operations_of(analysis: str, path: str) -> tuple[Operation, Operation]:
     """The same query by GET and by POST."""
     answer = DocumentedAnswer("The answer.", schema=answer_of(analysis))
@@ -207,6 +214,7 @@ def operations_of(analysis: str, path: str) -> tuple[Operation, Operation]:
         examples=(
             Example(body=_EXAMPLES[analysis], key="read"),
             *(Example(body=_EXAMPLES[analysis] | more, key="read") for more in _variants(analysis)),
+            *([_EXPLAINED] if analysis == Analysis.COUNT else ()),
             Example(body=_LACKING, key="read", status=400, summary="Something is missing"),
         ),
         name=f"post_{analysis}",

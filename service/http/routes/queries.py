@@ -114,6 +114,10 @@ async def list_queries(call: OfProject) -> Response:
         errors=(504,),
         examples=(
             Example(
+                body={"analysis_type": "count", "event_collection": "purchases", "from": "{version}"},
+                summary="Since a version that an explained answer named",
+            ),
+            Example(
                 body={"analysis_type": "count", "event_collection": "purchases"},
                 status=400,
                 summary="Without 'from'",
