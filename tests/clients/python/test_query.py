@@ -22,6 +22,7 @@ from acumen_client.asking import (
     InLifecycle,
     InSessions,
     InStickiness,
+    OfIds,
     Retained,
     Taken,
 )
@@ -38,6 +39,7 @@ def test_each_analysis_takes_what_the_server_takes(analysis: str) -> None:
     method = getattr(Acumen, analysis).__wrapped__
     own = {
         "extraction": Extracted,
+        **dict.fromkeys(("count_unique", "select_unique", "multi_analysis"), OfIds),
         "funnel": Followed,
         "retention": Retained,
         "lifecycle": InLifecycle,

@@ -62,8 +62,6 @@ class Asked(TypedDict, total=False):
 class Arranged(Asked, total=False):
     """Parameters of questions whose answers may be divided."""
 
-    identity: Literal["merged", "as_sent"] | None
-    """Of ``count_unique``, ``select_unique`` and several analyses: whether ids that are linked are one."""
     interval: str | None
     group_by: GroupLike | Iterable[GroupLike] | None
     order_by: OrderLike | Iterable[OrderLike] | None
@@ -72,7 +70,14 @@ class Arranged(Asked, total=False):
     round: int | Literal["none"] | None
 
 
-class Computed(Arranged, total=False):
+class OfIds(Arranged, total=False):
+    """Parameters of questions that may count actors."""
+
+    identity: Literal["merged", "as_sent"] | None
+    """Whether ids that are linked are one."""
+
+
+class Computed(OfIds, total=False):
     """Parameters of series: what is computed of them."""
 
     formulas: Mapping[str, str] | None
@@ -117,7 +122,7 @@ class Followed(Asked, total=False):
     """An actor whose events to list, and why it did not get further."""
 
 
-class InSessions(Arranged, total=False):
+class InSessions(OfIds, total=False):
     """Parameters of questions about sessions."""
 
     counting: Preset | None
@@ -243,7 +248,7 @@ def _count(event_collection: str, **parameters: Unpack[Arranged]) -> Call[Result
 
 
 def _count_unique(
-    event_collection: str, target_property: str | P, **parameters: Unpack[Arranged]
+    event_collection: str, target_property: str | P, **parameters: Unpack[OfIds]
 ) -> Call[Result]:
     """How many different values of the property."""
     return _numbers("count_unique", event_collection, target_property=target_property, **parameters)
@@ -293,7 +298,7 @@ def _standard_deviation(
 
 
 def _select_unique(
-    event_collection: str, target_property: str | P, **parameters: Unpack[Arranged]
+    event_collection: str, target_property: str | P, **parameters: Unpack[OfIds]
 ) -> Call[Result]:
     """The different values of the property."""
     return _numbers("select_unique", event_collection, target_property=target_property, **parameters)
@@ -302,7 +307,7 @@ def _select_unique(
 def _multi_analysis(
     event_collection: str,
     analyses: Mapping[str, Metric | Mapping[str, Any]],
-    **parameters: Unpack[Arranged],
+    **parameters: Unpack[OfIds],
 ) -> Call[Result]:
     """Several analyses in one go: ``{"orders": Metric.count(), "revenue": Metric.sum("price")}``."""
     return _numbers("multi_analysis", event_collection, analyses=analyses, **parameters)
