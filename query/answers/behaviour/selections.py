@@ -83,9 +83,14 @@ class SelectionPlan:
 
     @property
     def tables(self) -> dict[str, pa.Table]:
-        return {
+        """The tables of all scans. Those of sessions have the properties that any scan uses."""
+        tables = {
             name: table for branch in self.branches for name, table in branch.view.tables(branch.scan).items()
         }
+        used = list(dict.fromkeys(column for branch in self.branches for column in branch.scan.sessions))
+        for name, join in {column.join.name: column.join for column in used}.items():
+            tables[name] = join.table(column for column in used if column.join.name == name)
+        return tables
 
     @property
     def scanned(self) -> int:
