@@ -152,12 +152,8 @@ def _first(report: Report, asked: Sequence[Question], raw: Asker, keeping: Asker
         report.progress(f"the first time, round {turn + 1}")
         own = Partials(folder / f"first-{turn}")
         keeping.engine.partials = own
-        for question, (theirs, ours) in zip(asked, seconds, strict=True):
-            expected, duration = raw.ask(question)
-            theirs.append(duration)
-            body, duration = keeping.ask(question)
-            ours.append(duration)
-            report.equal(question[0], body, expected)
+        for question, durations in zip(asked, seconds, strict=True):
+            _compare(report, question, raw, keeping, durations)
             keeping.engine.later.settle()
     keeping.engine.partials = store
     for question in asked:
@@ -172,21 +168,27 @@ def _again(report: Report, asked: Sequence[Question], raw: Asker, keeping: Asker
     seconds: list[tuple[list[float], list[float]]] = [([], []) for _ in asked]
     for turn in range(ROUNDS):
         report.progress(f"asked again, round {turn + 1}")
-        for question, (theirs, ours) in zip(asked, seconds, strict=True):
-            expected, duration = raw.ask(question)
-            theirs.append(duration)
-            body, duration = keeping.ask(question)
-            ours.append(duration)
-            report.equal(question[0], body, expected)
+        for question, durations in zip(asked, seconds, strict=True):
+            _compare(report, question, raw, keeping, durations)
     for (analysis, params), (theirs, ours) in zip(asked, seconds, strict=True):
-        named = ", ".join(
-            str(params[key]) for key in ("target_property", "group_by", "interval") if key in params
-        )
+        named = ", ".join(str(params[key]) for key in _NAMED if key in params)
         times = median(theirs) / median(ours)
         report.note(f"{analysis:<13} {named:<45} {times:5.1f} × ({median(ours) * 1e3:.1f} ms)")
     plain, again = _sums(seconds)
     detail = f"{again * 1e3:.0f} against {plain * 1e3:.0f} ms"
     report.figure("asked again, times faster", plain / again, detail, floor=FASTER)
+
+
+def _compare(
+    report: Report, question: Question, raw: Asker, keeping: Asker, durations: tuple[list[float], list[float]]
+) -> None:
+    """Ask both, and add how long each took."""
+    theirs, ours = durations
+    expected, duration = raw.ask(question)
+    theirs.append(duration)
+    body, duration = keeping.ask(question)
+    ours.append(duration)
+    report.equal(question[0], body, expected)
 
 
 def _sums(seconds: Sequence[tuple[list[float], list[float]]]) -> tuple[float, float]:

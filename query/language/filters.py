@@ -13,7 +13,7 @@ from typing import Any
 
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.language.fields import encodable, is_number, shown, structured, text, wrong
-from query.language.grouping import SessionOf, group_of, no_session
+from query.language.grouping import CohortOf, SessionOf, group_of, no_session
 from query.language.nodes import (
     ActorCohort,
     AnyOf,
@@ -35,10 +35,6 @@ CheckRegex = Callable[[str], str | None]
 """Returns the error in a pattern, or None where it is valid RE2."""
 Check = Callable[[], None]
 """Called at intervals during parsing; may raise to stop it."""
-CohortOf = Callable[[Any, str, str], ActorCohort]
-"""Returns the cohort that a value names or defines; the name and the error code are those of its parameter.
-
-Raises InvalidQuery."""
 
 
 def no_cohorts(value: Any, name: str, code: str) -> ActorCohort:

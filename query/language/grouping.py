@@ -36,6 +36,9 @@ BUCKET_SIZE_MAX = 1e22
 
 
 CohortOf = Callable[[Any, str, str], ActorCohort]
+"""Returns the cohort that a value names or defines; the name and the error code are those of its parameter.
+
+Raises InvalidQuery."""
 
 
 def no_session(value: Any, name: str, code: str) -> tuple[SessionProperty, SessionDefinition]:

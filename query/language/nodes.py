@@ -7,10 +7,11 @@ knows JSON, SQL or a collection's columns.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import tzinfo
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from query.language.preferences import KEEN, Preferences
 
@@ -365,6 +366,21 @@ class ComposedQuery(ABC):
     @abstractmethod
     def reads(self) -> tuple[EventsRead, ...]:
         """All events that are read, in the order of the parameters."""
+
+
+_Part = TypeVar("_Part")
+
+
+def found_in(part: Any, kind: type[_Part]) -> Iterator[_Part]:
+    """Every value of a kind within a parsed question, after those within it; some more than once."""
+    if isinstance(part, tuple):
+        for item in part:
+            yield from found_in(item, kind)
+    elif is_dataclass(part):
+        for one in fields(part):
+            yield from found_in(getattr(part, one.name), kind)
+        if isinstance(part, kind):
+            yield part
 
 
 Query = MetricQuery | ExtractionQuery | BehaviourQuery | ComposedQuery

@@ -162,14 +162,22 @@ def _numeric(metric: Metric, columns: tuple[Column, ...], view: View) -> tuple[A
     return (Aggregate(AggregateRole.QUANTILE, columns, percent / 100),)
 
 
+def plain_sum(column: Column, view: View) -> Aggregate | None:
+    """The sum as it is, where it is exact: of integers, and of doubles that are small ones; else None."""
+    if column.kind is ColumnKind.NUMBER:
+        extent = view.extent(column)
+        if not extent.integral or extent.greatest * view.rows >= EXACT_DOUBLES:
+            return None
+    return Aggregate(AggregateRole.SUM, (column,))
+
+
 def _sum(column: Column, view: View, analysis: Analysis = Analysis.SUM) -> tuple[Aggregate, ...]:
     """The fastest exact sum that the values allow: plain, in two parts, or in bands."""
-    if column.kind is not ColumnKind.NUMBER:
-        return (Aggregate(AggregateRole.SUM, (column,)),)
+    plain = plain_sum(column, view)
+    if plain is not None:
+        return (plain,)
     extent = view.extent(column)
     bound = extent.greatest * view.rows
-    if extent.integral and bound < EXACT_DOUBLES:
-        return (Aggregate(AggregateRole.SUM, (column,)),)
     all_digits = extent.integral and analysis is Analysis.SUM
     if not (view.exact or all_digits) and bound < SPLIT_MAX:
         split = splitter(bound)

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from query.language.nodes import ActorCohort, Analysis, Buckets, Span
+from query.language.cohorts.finding import cohorts_in
+from query.language.nodes import Analysis, Buckets, Span
 from query.plan.actors import ActorColumn
-from query.plan.aggregates import Aggregate, AggregateRole, MetricPlan
-from query.plan.columns import NUMERIC, TIMESTAMP_COLUMN, Column, ColumnKind
-from query.plan.exact_sums import EXACT_DOUBLES, coarse_splitter, fine_band
+from query.plan.aggregates import Aggregate, AggregateRole, MetricPlan, plain_sum
+from query.plan.columns import NUMERIC, TIMESTAMP_COLUMN, Column
+from query.plan.exact_sums import coarse_splitter, fine_band
 from query.plan.keys import GroupKey, KeyPart
 from query.plan.plan import MetricsPlan, with_metrics
 from query.plan.scans import Scan, inside
@@ -127,8 +128,8 @@ def plan_partials(plan: MetricsPlan) -> PartialsPlan:
     if plan.scan.sessions:
         # A file's events belong to sessions that events of other files make longer.
         raise Unkeepable
-    if ActorCohort.__name__ in repr((query.filters, query.groups, view.forced)):
-        # Who is in a cohort changes too. A text that only says so costs nothing but the reuse.
+    if any(cohorts_in((query.filters, query.groups, view.forced))):
+        # Who is in a cohort changes too.
         raise Unkeepable
     columns = [column for key in plan.keys for column in key.columns]
     columns += [one for metric in plan.metrics for part in metric.aggregates for one in part.columns]
@@ -225,14 +226,12 @@ def _mergeable(metric: MetricPlan, view: View) -> Iterator[Aggregate]:
 
 def _sum(column: Column, view: View) -> Sequence[Aggregate]:
     """A sum that needs no rounding and means the same whatever the other files hold."""
-    if column.kind is not ColumnKind.NUMBER:
-        return (Aggregate(AggregateRole.SUM, (column,)),)
+    plain = plain_sum(column, view)
+    if plain is not None:
+        return (plain,)
     extent = view.extent(column)
-    bound = extent.greatest * view.rows
-    if extent.integral and bound < EXACT_DOUBLES:
-        return (Aggregate(AggregateRole.SUM, (column,)),)
     band = fine_band(extent)
-    split = coarse_splitter(band, bound)
+    split = coarse_splitter(band, extent.greatest * view.rows)
     if not split:
         raise Unkeepable
     return (

@@ -294,19 +294,6 @@ def columns_of(predicate: Predicate) -> Iterator[Column]:
         yield predicate.column
 
 
-def is_of_actors(predicate: Predicate) -> bool:
-    """Whether the predicate depends on the actors of a cohort, and so on more than the row that it tests.
-
-    What is kept for the rows of a file must not be kept for such a predicate.
-    """
-    match predicate:
-        case AllOf(operands=operands) | SomeOf(operands=operands):
-            return any(map(is_of_actors, operands))
-        case Not(operand=operand):
-            return is_of_actors(operand)
-    return isinstance(predicate, InSet | HasElementInSet)
-
-
 def size_of(predicate: Predicate) -> int:
     """The number of conditions in the predicate; a long list counts as many, being a table to the engine.
 

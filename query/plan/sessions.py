@@ -66,6 +66,16 @@ def of_sessions(columns: Iterable[Column]) -> tuple[SessionColumn, ...]:
     return tuple(dict.fromkeys(column for column in columns if isinstance(column, SessionColumn)))
 
 
+def session_tables(columns: Iterable[SessionColumn]) -> dict[str, pa.Table]:
+    """The tables that the columns are read from, each with all of its columns among these."""
+    used = list(dict.fromkeys(columns))
+    joins = {column.join.name: column.join for column in used}
+    return {
+        name: join.table(column for column in used if column.join.name == name)
+        for name, join in joins.items()
+    }
+
+
 def split_by_sessions(predicate: Predicate) -> tuple[Predicate, Predicate]:
     """What of a predicate needs no session, and what does."""
     operands = predicate.operands if isinstance(predicate, p.AllOf) else (predicate,)

@@ -33,7 +33,7 @@ from query.plan.exact_sums import Extent
 from query.plan.operators import Spend
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan, hull, overlaps, pieces_of
-from query.plan.sessions import SessionColumn, contains, of_sessions, stored, together
+from query.plan.sessions import SessionColumn, contains, of_sessions, session_tables, stored, together
 from storage.source import DataFile, Source
 
 SourceOf = Callable[[str], Source]
@@ -181,8 +181,7 @@ class View:
         tables = dict(self.actor_tables)
         if scan.actors:
             tables[LINKS_TABLE] = scan.actors[0].links.table
-        for join in {column.join.name: column.join for column in scan.sessions}.values():
-            tables[join.name] = join.table(column for column in scan.sessions if column.join is join)
+        tables |= session_tables(scan.sessions)
         if scan.tail is None or self.source.tail is None:
             return tables
         names = {column.name for column in scan.columns} | {TIMESTAMP_COLUMN.name}

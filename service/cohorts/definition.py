@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +14,13 @@ from query.language.fields import is_deeper, wrong
 from query.language.nodes import ActorCohort
 from query.language.parameters import check_cohort, check_keys
 from service.api_paths import url_of
-from service.saved_queries.definition import moment_text
+from service.saved_queries.definition import NAME_NEEDS, is_name, moment_text
 from storage.catalog.derived import records
 
 Json = dict[str, Any]
 Judge = Callable[[Mapping[str, Any]], ActorCohort]
 """Parses a definition. Raises InvalidQuery."""
 
-NAME_LENGTH_MAX = 256
 DEFINITION_BYTES_MAX = 1_000_000
 DEPTH_MAX = 200
 FIELDS = (
@@ -36,7 +34,6 @@ FIELDS = (
     "display_name",
 )
 """Fields of a cohort. Those that only the server writes are ignored, so that a GET's body can be PUT."""
-_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{NAME_LENGTH_MAX}}}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +47,8 @@ class SentCohort:
 
 def check_name(name: str) -> None:
     """Raises InvalidQuery."""
-    if _NAME.fullmatch(name) is None:
-        needs = f"1 to {NAME_LENGTH_MAX} of the characters A-Z, a-z, 0-9, _ and -"
-        raise wrong("the name in the path", needs, name)
+    if not is_name(name):
+        raise wrong("the name in the path", NAME_NEEDS, name)
 
 
 def read(body: Any, judge: Judge, members_max: int) -> SentCohort:

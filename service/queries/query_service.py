@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from query.answers.cohorts.answering import cohort_answer
+from query.answers.cohorts.answering import cohort_actors
 from query.answers.freshness import RecordingSource, is_named
 from query.answers.pipeline import Answer, Conditions, Work, answer, answered
 from query.answers.profiles.reading import profile
@@ -169,22 +169,10 @@ class QueryService:
         Raises NotFound, QueryError, RateLimited.
         """
 
-        def work(token: CancelToken) -> QueryResponse:
-            deadline = Deadline.after(self._limits.timeout_seconds, token)
-            cohort = self.saved_cohort(caller.project, name)
-            computed = cohort_answer(
-                cohort,
-                limit,
-                self._source_of(caller),
-                self._engine,
-                limits=self._limits,
-                ends=deadline,
-                forced_filters=caller.filters_for(Permission.QUERIES),
-                project_id=caller.project.id,
-            )
-            return _written(computed, self._limits)
+        def work() -> Work:
+            return cohort_actors(self.saved_cohort(caller.project, name), limit)
 
-        return await self.during(caller, COHORT, work, gone)
+        return await self._worked(caller, COHORT, work, gone)
 
     def saved_cohort(self, project: Project, name: str) -> ActorCohort:
         """The saved cohort of this name, as of now. Blocks. Raises NotFound, InvalidQuery."""
@@ -312,11 +300,17 @@ class QueryService:
         self, caller: Caller, work: Work, gone: Callable[[], Awaitable[None]]
     ) -> QueryResponse:
         """What ``work`` finds of the ids of actors, under the key's filters."""
+        return await self._worked(caller, IDENTITY, lambda: work, gone)
+
+    async def _worked(
+        self, caller: Caller, kind: str, made: Callable[[], Work], gone: Callable[[], Awaitable[None]]
+    ) -> QueryResponse:
+        """What the work finds under the key's filters. ``made`` returns it, on the query's thread."""
         forced = caller.filters_for(Permission.QUERIES)
 
         def answer_all(token: CancelToken) -> QueryResponse:
             computed = answered(
-                work,
+                made(),
                 self._source_of(caller),
                 self._engine,
                 limits=self._limits,
@@ -326,7 +320,7 @@ class QueryService:
             )
             return _written(computed, self._limits)
 
-        return await self.during(caller, IDENTITY, answer_all, gone)
+        return await self.during(caller, kind, answer_all, gone)
 
     async def during(
         self,

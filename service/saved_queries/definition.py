@@ -38,6 +38,7 @@ FIELDS = (
 )
 """Fields of a definition. Those that only the server writes are ignored, so that a GET's body can be PUT."""
 NAME_LENGTH_MAX = 256
+NAME_NEEDS = f"1 to {NAME_LENGTH_MAX} of the characters A-Z, a-z, 0-9, _ and -"
 REFRESH_SECONDS_MIN = 14_400
 REFRESH_SECONDS_MAX = 172_800
 DEFINITION_BYTES_MAX = 1_000_000
@@ -87,7 +88,7 @@ def read(name: str, body: Any, judge: Judge, *, strict: bool = True) -> SentDefi
     new_name = name if new_name is None else new_name
     for field, value in (("the name in the path", name), ("query_name", new_name)):
         if not isinstance(value, str) or not is_name(value):
-            raise wrong(field, f"1 to {NAME_LENGTH_MAX} of the characters A-Z, a-z, 0-9, _ and -", value)
+            raise wrong(field, NAME_NEEDS, value)
     query = body.get("query")
     if query is None:
         raise missing("query")

@@ -18,6 +18,7 @@ from query.plan.columns import TIMESTAMP_COLUMN
 from query.plan.keys import GroupKey, KeyPart, key_of, key_of_actor, key_of_group
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan, hull
+from query.plan.sessions import session_tables
 from query.plan.views import View, Views
 
 
@@ -87,10 +88,7 @@ class SelectionPlan:
         tables = {
             name: table for branch in self.branches for name, table in branch.view.tables(branch.scan).items()
         }
-        used = list(dict.fromkeys(column for branch in self.branches for column in branch.scan.sessions))
-        for name, join in {column.join.name: column.join for column in used}.items():
-            tables[name] = join.table(column for column in used if column.join.name == name)
-        return tables
+        return tables | session_tables(column for branch in self.branches for column in branch.scan.sessions)
 
     @property
     def scanned(self) -> int:

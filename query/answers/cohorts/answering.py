@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from query.answers.behaviour.actor_lists import ACTOR_BYTES, CHECK_EVERY
-from query.answers.pipeline import Answer, answered, note_damage
+from query.answers.pipeline import Answer, Work, note_damage
 from query.answers.values import part_value
-from query.engine.engine import Deadline, Engine
 from query.engine.runner import Runner
-from query.language.nodes import ActorCohort, Filter
-from query.limits import Limits
+from query.language.nodes import ActorCohort
 from query.plan.keys import KeyPart
-from query.plan.views import SourceOf, Views
+from query.plan.views import Views
 
 
-def cohort_answer(
-    cohort: ActorCohort,
-    limit: int,
-    sources: SourceOf,
-    engine: Engine,
-    *,
-    limits: Limits,
-    ends: Deadline,
-    forced_filters: Sequence[Filter],
-    project_id: str,
-) -> Answer:
-    """How many actors the cohort has, and the first ``limit`` of them in the order of their values.
-
-    Arguments and errors are those of ``query.answers.pipeline.answer``.
-    """
+def cohort_actors(cohort: ActorCohort, limit: int) -> Work:
+    """What answers how many actors the cohort has, with the first ``limit`` in the order of their values."""
 
     def work(views: Views, runner: Runner) -> Answer:
         names = views.own_actors_of(cohort)
@@ -47,15 +32,7 @@ def cohort_answer(
         warnings = [f"The collection '{name}' does not exist." for name in unknown]
         return Answer(body, warnings, not views.damaged)
 
-    return answered(
-        work,
-        sources,
-        engine,
-        limits=limits,
-        ends=ends,
-        forced_filters=forced_filters,
-        project_id=project_id,
-    )
+    return work
 
 
 def _first(tables: Mapping[KeyPart, pa.Table], limit: int, runner: Runner) -> list[Any]:

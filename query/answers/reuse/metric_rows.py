@@ -188,7 +188,7 @@ class _Reuse:
         if self.files.kept and together.num_rows >= MERGED_ROWS_MIN:
             of = self.files.merged_of | self.files.kept.keys()
             keeping.merge(self._partials, together, of, self._slot, self._runner.engine, self._store)
-        return {"$partials": together}
+        return {sql.PARTIALS: together}
 
 
 def _silent(view: View) -> View:

@@ -14,7 +14,7 @@ from query.answers.series.arrangement import timeframe_of
 from query.answers.series.asking import Asker, EventSet, Question
 from query.answers.values import number
 from query.language.nodes import Analysis, AnyOf, Condition, Filter, Metric, Operator, Span
-from query.language.series.nodes import OpenInterval, Series, SeriesQuery
+from query.language.series.nodes import OpenInterval, SeriesQuery
 from storage.instants import format_instant
 
 _TIME, _ARRIVAL = "keen.timestamp", "keen.created_at"
@@ -25,20 +25,13 @@ Json = dict[str, Any]
 def completeness(query: SeriesQuery, asker: Asker) -> list[Json]:
     """The intervals to which events are expected to come, the oldest one first."""
     found = []
+    events_of = {one.label: EventSet(one.collection, one.filters, ()) for one in query.series}
     for interval in reversed(query.open_intervals or ()):
-        known: dict[EventSet, Json] = {}
-        for one in query.series:
-            events = EventSet(one.collection, one.filters, ())
-            if events not in known:
-                known[events] = _expected(interval, events, asker)
-        parts = {one.label: known[_events(one)] for one in query.series}
+        known = {events: _expected(interval, events, asker) for events in dict.fromkeys(events_of.values())}
+        parts = {label: known[events] for label, events in events_of.items()}
         if any(part["arrived"] != 1 for part in parts.values()):
             found.append({"timeframe": timeframe_of(interval.interval), "series": parts})
     return found
-
-
-def _events(series: Series) -> EventSet:
-    return EventSet(series.collection, series.filters, ())
 
 
 def _expected(interval: OpenInterval, events: EventSet, asker: Asker) -> Json:

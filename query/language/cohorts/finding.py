@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from typing import Any
 
-from query.language.nodes import ActorCohort, Selection
+from query.language.nodes import ActorCohort, Selection, found_in
 
 
 def cohorts_in(part: Any) -> Iterator[ActorCohort]:
     """Every cohort within a parsed question, after those that it names itself; some more than once."""
-    if isinstance(part, tuple):
-        for item in part:
-            yield from cohorts_in(item)
-    elif is_dataclass(part):
-        for field in fields(part):
-            yield from cohorts_in(getattr(part, field.name))
-        if isinstance(part, ActorCohort):
-            yield part
+    return found_in(part, ActorCohort)
 
 
 def selections_of(cohort: ActorCohort) -> tuple[Selection, ...]:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import fields, is_dataclass
-from typing import Any
+from collections.abc import Iterable
 
 from query.errors import InvalidQuery
-from query.language.nodes import AnyOf, Filter, Query, SessionDefinition
-
-
-def definitions_in(part: Any) -> Iterator[SessionDefinition]:
-    """Every definition of sessions within a parsed question; some more than once."""
-    if isinstance(part, SessionDefinition):
-        yield part
-    elif isinstance(part, tuple):
-        for item in part:
-            yield from definitions_in(item)
-    elif is_dataclass(part):
-        for field in fields(part):
-            yield from definitions_in(getattr(part, field.name))
+from query.language.nodes import AnyOf, Filter, Query, SessionDefinition, found_in
 
 
 def session_of(query: Query) -> SessionDefinition | None:
     """The sessions that the filters and groups of a question name; None where they name none."""
-    return next(definitions_in(query), None)
+    return next(found_in(query, SessionDefinition), None)
 
 
 def without_sessions(filters: Iterable[Filter]) -> tuple[Filter, ...]:
