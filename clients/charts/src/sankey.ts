@@ -125,7 +125,8 @@ export function sankey(pen: Pen, description: Description, whole: Box, pencils: 
         const edge = flow.back ? x - 5 : x + NODE;
         nodes += tag("rect", { x: edge, y: y + height - stopped, width: 5, height: stopped, fill: pen.color("axis"), "fill-opacity": 0.5 });
       }
-      const middle = y + height / 2 + 4;
+      // The name of a thin node at the foot would reach into the note below the diagram.
+      const middle = Math.min(y + height / 2 + 4, whole.y + whole.height - 3);
       if (middle - LINE < free) continue;
       free = middle;
       const count = pen.writer.short(node.paths, format);
