@@ -54,6 +54,8 @@ export interface Read {
     through: string | null;
 }
 export declare function isObject(value: unknown): value is Json;
+/** What rows call a group: a property, a property of sessions, or a cohort. */
+export declare function groupName(entry: unknown): string;
 /** Read an answer; `asked` is the question, where the answer does not repeat it. An error is a ChartError. */
 export declare function read(answer: unknown, asked: Json | null | undefined): Read;
 export {};

@@ -249,6 +249,10 @@ export interface Words {
     leastLeft: string;
     number: string;
     median: string;
+    yes: string;
+    no: string;
+    /** What properties of sessions are called. */
+    sessions: string;
 }
 export declare const WORDS: Words;
 export declare class ChartError extends Error {

@@ -83,11 +83,15 @@ function isInterval(row: unknown): row is { value: unknown; timeframe: Interval 
   );
 }
 
+/** What rows call a group: a property, a property of sessions, or a cohort. */
+export function groupName(entry: unknown): string {
+  if (!isObject(entry)) return String(entry);
+  return String(entry.session ? `session.${entry.session}` : (entry.alias ?? entry.cohort ?? entry.property_name));
+}
+
 function groupNames(query: Json): string[] | null {
   const { group_by: groups } = query;
-  if (groups === null || groups === undefined) return null;
-  const list = Array.isArray(groups) ? groups : [groups];
-  return list.map((entry) => String(isObject(entry) ? entry.property_name : entry));
+  return groups === null || groups === undefined ? null : [groups].flat().map(groupName);
 }
 
 function analysesOf(query: Json): string[] | null {

@@ -1,6 +1,6 @@
 // From an answer to a chart description: which type, which axes, which series, and how much of them.
 import { nice } from "d3-array";
-import { isObject, read, type Cube, type Read, type Row } from "./answer.ts";
+import { groupName, isObject, read, type Cube, type Read, type Row } from "./answer.ts";
 import { writerOf } from "./format.ts";
 import { provided, type Job, type Tools } from "./kinds.ts";
 import { settingsOf, type Settings } from "./settings.ts";
@@ -97,6 +97,14 @@ function measureName(job: Job): string {
   return words[0].toUpperCase() + words.slice(1) + percentile + target;
 }
 
+/** Names of groups that are no properties of events: what a session is like. */
+function namesOfSessions(job: Job): Record<string, string> {
+  const { words } = job.settings;
+  const entries = [job.read.query.group_by].flat().filter((entry) => isObject(entry) && entry.session);
+  const known = Object.fromEntries(words.sessions.split("|").map((one) => one.split("=")));
+  return Object.fromEntries(entries.map((entry) => [groupName(entry), known[(entry as Group).session!] ?? groupName(entry)]));
+}
+
 function nameOf(value: Scalar, settings: Settings): string {
   const own = settings.names[String(value)];
   if (own !== undefined) return own;
@@ -108,9 +116,18 @@ function nameOf(value: Scalar, settings: Settings): string {
   return alike ? `“${text.replace(/\s/g, "\u00a0")}”` : text;
 }
 
+/** The name of a group's value: whether an actor is in a cohort says which. */
+function valueName(value: Scalar, group: string, job: Job): string {
+  const { settings } = job;
+  const { cohort, session } = groupEntry(job, group);
+  if (typeof value !== "boolean" || !(cohort || session) || settings.names[String(value)] !== undefined)
+    return nameOf(value, settings);
+  return settings.words[value ? "yes" : "no"].replace("{name}", settings.names[group] ?? group);
+}
+
 /** The name of a value in a table: where nothing is left out, the value itself. */
-function cellOf(value: Scalar, settings: Settings): Scalar {
-  return settings.all ? (settings.names[String(value)] ?? value) : nameOf(value, settings);
+function cellOf(value: Scalar, group: string, job: Job): Scalar {
+  return job.settings.all ? (job.settings.names[String(value)] ?? value) : valueName(value, group, job);
 }
 
 /** What is not shown of so many: "Other (45 more)". */
@@ -121,14 +138,15 @@ function restName({ words }: Settings, count: number): string {
 // --- cubes as an axis and series
 
 interface Group {
-  property_name?: unknown;
+  session?: string;
+  cohort?: unknown;
   buckets?: { size?: unknown };
   ranges?: { from?: unknown; to?: unknown; label?: unknown }[];
 }
 
 function groupEntry(job: Job, name: string): Group {
   const groups = [job.read.query.group_by].flat();
-  const found = groups.find((entry) => isObject(entry) && entry.property_name === name);
+  const found = groups.find((entry) => isObject(entry) && groupName(entry) === name);
   return (found ?? {}) as Group;
 }
 
@@ -192,7 +210,7 @@ function categories(cube: Cube, job: Job): { axis: IndexAxis; keys: string[] } {
   const label = (value: Scalar) =>
     typeof value === "number" && size > 0 && settings.names[String(value)] === undefined
       ? bucketName(value, size)
-      : (cellOf(value, settings) as string);
+      : (cellOf(value, name, job) as string);
   return {
     keys: list.map((one) => JSON.stringify(one.value)),
     axis: {
@@ -224,7 +242,8 @@ function seriesOf(
       const id = JSON.stringify(key);
       let series = found.get(id);
       if (!series) {
-        const name = key.map((one) => nameOf(one, settings)).join(" · ") || measureName(job);
+        const named = group.map((one, at) => valueName(one, cube.groups[from + at], job));
+        const name = [...named, ...(many ? [nameOf(measure, settings)] : [])].join(" · ") || measureName(job);
         series = { name, key, values: new Array<number | null>(length).fill(null) };
         found.set(id, series);
       }
@@ -260,7 +279,7 @@ function joined(cube: Cube, job: Job): Cube {
   if (cube.groups.length < 2) return cube;
   const rows = cube.rows.map((row) => ({
     ...row,
-    group: [row.group.map((one) => nameOf(one, job.settings)).join(" · ")],
+    group: [row.group.map((one, at) => valueName(one, cube.groups[at], job)).join(" · ")],
     key: row.group,
   }));
   return { ...cube, groups: [cube.groups.join(" · ")], rows };
@@ -698,7 +717,7 @@ function longTable(cube: Cube, job: Job, y: ValueAxis): Description {
       format: settings.format,
     })),
   ];
-  const rows = cube.rows.map((row) => [...row.group.map((one) => cellOf(one, settings)), ...row.values]);
+  const rows = cube.rows.map((row) => [...row.group.map((one, at) => cellOf(one, cube.groups[at], job)), ...row.values]);
   const keys = cube.rows.map((row) => row.group);
   return { ...base(job, "table"), y, table: { columns, rows, keys }, empty: rows.length === 0 };
 }
@@ -758,6 +777,7 @@ const TOOLS: Tools = {
   only,
   described,
   read,
+  groupName,
   nameOf,
   iso: ({ timezone }, instant) => writerOf({ timezone }).iso(Date.parse(instant)),
 };
@@ -767,6 +787,7 @@ export function describe(answer: unknown, options: DescribeOptions = {}): Descri
   const made = read(answer, options.query);
   const settings = settingsOf(options, made.metadata);
   const job: Job = { read: made, settings, timezone: zoneText(made, settings) };
+  settings.names = { ...namesOfSessions(job), ...settings.names };
   const description = provided.charts?.describe(job, TOOLS) ?? described(job);
   const notes = [...(description.partial ? [settings.words.incomplete] : []), ...settings.notes];
   return { ...description, note: notes.length ? notes.join(" ") : null };

@@ -20,6 +20,7 @@ export interface Tools {
   read(answer: unknown, asked: Record<string, unknown>): Read;
   /** The day and the minute in the job's zone. */
   iso(job: Job, instant: string): string;
+  groupName(entry: unknown): string;
   nameOf(value: string | number | boolean | null, settings: Settings): string;
 }
 

@@ -251,6 +251,10 @@ export interface Words {
   leastLeft: string;
   number: string;
   median: string;
+  yes: string;
+  no: string;
+  /** What properties of sessions are called. */
+  sessions: string;
 }
 
 export const WORDS: Words = {
@@ -296,6 +300,10 @@ export const WORDS: Words = {
   leastLeft: "{n} ways of few paths are left out, {paths} paths together.",
   number: "Number",
   median: "median {time}",
+  yes: "{name}: yes",
+  no: "{name}: no",
+  sessions:
+    "duration=Session length (s)|events=Events in the session|bounce=Bounce|entry=Entry page|exit=Exit page|number=Session number|position=Position in the session|unfinished=Session not over",
 };
 
 export class ChartError extends Error {

@@ -1,6 +1,8 @@
 /** From a number of an answer to the events that it counts: a question about the same, as an extraction. */
 import type { Filter, Question, Timeframe } from "acumen-client";
 import { ofActors } from "./behind_actors.ts";
+import { groupName } from "./question.ts";
+import { namesSessions, withSessions } from "./session_properties.ts";
 
 /** What a chart tells of a mark or a cell that was chosen. */
 export interface Place {
@@ -55,7 +57,8 @@ type Json = Record<string, any>;
 const NUMERIC = new Set(["sum", "average", "median", "percentile", "minimum", "maximum", "standard_deviation"]);
 const ALL_NUMBERS = { ranges: [{}], property_value: ".." };
 
-export function behind(question: Question, place: Place): Behind {
+export function behind(asked: Question, place: Place): Behind {
+  const question = withSessions(asked);
   const { analysis_type: analysis, interval } = question;
   if (analysis === "extraction") return { kind: "none", why: "These are the events." };
   if (analysis === "funnel") {
@@ -79,7 +82,10 @@ export function behind(question: Question, place: Place): Behind {
   const filters = [...((question.filters ?? []) as Filter[]), ...values.map((value, at) => inGroup(entries[at]!, value)), ...targets];
   const long = [...values, more].some((value) => typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER);
   if (long) return { kind: "none", why: "The number that names this group has more digits than a browser can hold." };
-  return { kind: "events", groups, question: extraction(question, place.timeframe ?? undefined, filters) };
+  const { timeframe } = place;
+  if (!question.session || !timeframe) return { kind: "events", groups, question: extraction(question, timeframe ?? undefined, filters) };
+  // Which of an actor's sessions it is, and whether it is over, is said of all the time that was asked about.
+  return { kind: "events", groups, question: extraction(question, undefined, [...filters, ...during(timeframe)]) };
 }
 
 /** What a series counts is behind its own numbers; what is computed of others has no events of its own. */
@@ -95,23 +101,25 @@ function ofSeries({ series, top, formulas: _, ...question }: Json, place: Place,
   return behind({ ...question, ...own, group_by: own.group_by ?? question.group_by, filters } as Question, { ...place, groups });
 }
 
+const during = ({ start, end }: { start: string; end: string }): Filter[] =>
+  ([["gte", start], ["lt", end]] as const).map(([operator, property_value]) => ({ property_name: "keen.timestamp", operator, property_value }));
+
 export function extraction(question: Json, timeframe: Timeframe | undefined, filters: unknown): Question {
-  const { event_collection, timezone, week_start } = question;
+  const { event_collection, timezone, week_start, session } = question;
   const frame = timeframe ?? question.timeframe;
-  const given = { timeframe: frame, timezone, week_start };
+  const given = { timeframe: frame, timezone, week_start, session: namesSessions(filters) ? session : undefined };
   const set = Object.entries(given).filter(([, value]) => value !== undefined && value !== null && value !== "");
   return { analysis_type: "extraction", event_collection, ...Object.fromEntries(set), filters } as Question;
 }
 
 function groupValue(entry: string | Json, value: unknown): GroupValue {
   if (typeof entry === "string") return { property: entry, value, plain: true };
-  return { property: entry.property_name, value, plain: !entry.buckets && !entry.ranges };
+  return { property: groupName(entry), value, plain: Boolean(entry.property_name) && !entry.cohort && !entry.buckets && !entry.ranges };
 }
 
 export function inGroup(entry: string | Json, property_value: unknown): Filter {
-  const { property_name, buckets, ranges } = typeof entry === "string" ? ({ property_name: entry } as Json) : entry;
-  const parts = { ...(buckets && { buckets }), ...(ranges && { ranges }) };
-  return { property_name, operator: "in_group", property_value, ...parts } as unknown as Filter;
+  const { alias: _, ...group } = typeof entry === "string" ? ({ property_name: entry } as Json) : entry;
+  return { ...group, operator: "in_group", property_value } as unknown as Filter;
 }
 
 /** Of an analysis of values, the events that have one. */
@@ -132,7 +140,7 @@ export function ofStep(question: Json, index: number): Extract<Behind, { kind: "
     const value = step[name];
     return value === undefined || value === null || (Array.isArray(value) && !value.length) ? question[name] : value;
   };
-  const whole = { ...step, timeframe: own("timeframe"), timezone: own("timezone") };
+  const whole = { ...step, timeframe: own("timeframe"), timezone: own("timezone"), session: question.session };
   const actor = whose(question, step);
   const { max_age: _, times: __, explain_actor: ___, ...asked } = question;
   return {

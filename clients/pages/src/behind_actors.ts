@@ -6,10 +6,14 @@ import { dayAfter, midnight } from "./zones.ts";
 
 type Json = Record<string, any>;
 
+const LISTED = ["retention", "lifecycle", "stickiness"];
+
 const none = (why: string): Behind => ({ kind: "none", why });
 
 /** Null where a number counts no actors. */
 export function ofActors(question: Question, place: Place): Behind | null {
+  if (question.session && LISTED.includes(question.analysis_type))
+    return none("What their sessions are like is told of one timeframe, and a list of actors has several. Filter and group by properties of events to see who they are.");
   switch (question.analysis_type) {
     case "retention":
       return ofCohort(question, place);

@@ -172,6 +172,12 @@ export function frameName(timeframe: string): string {
   return timeframe.replace(/^this_(?=\d)/, "last_").replaceAll("_", " ");
 }
 
+/** What a group is called: of a cohort and of a session's property what it is, too. */
+export function groupName(entry: unknown): string {
+  const { property_name, session, cohort, alias } = (typeof entry === "string" ? { property_name: entry } : entry) as Record<string, unknown>;
+  return session ? `session ${session}` : cohort ? String(alias ?? `cohort ${cohort}`) : String(property_name);
+}
+
 /** A sentence for people: what is asked. */
 export function saidOf(question: Question): string {
   const label = ANALYSES.find(([name]) => name === question.analysis_type)?.[1] ?? `${question.analysis_type}`.replaceAll("_", " ");
@@ -184,7 +190,7 @@ export function saidOf(question: Question): string {
   if (question.series) parts.push(`of ${Object.keys(question.series).join(", ")}`);
   if (Array.isArray(question.steps)) parts.push(`of ${question.steps.length} ${question.steps.length === 1 ? "step" : "steps"}`);
   const groups = question.group_by ? [question.group_by].flat() : [];
-  const names = groups.map((one) => (typeof one === "string" ? one : (one as Condition).property_name));
+  const names = groups.map(groupName);
   if (names.length) parts.push(`by ${names.join(", ")}`);
   if (question.interval) parts.push(`· ${question.interval}`);
   const when = saidWhen(question);

@@ -220,3 +220,26 @@ def test_series_are_drawn_as_a_multi_analysis_is(core: Core, grouped: bool) -> N
     for metric, before in zip(drawn.get("metrics", []), (None, 9), strict=not grouped):
         assert (metric.pop("previous"), metric.pop("previousName")) == (before, "previous period")
     assert drawn == core.describe({**alone, "query": plain["query"]})
+
+
+def test_groups_by_sessions_and_cohorts_have_plain_names(core: Core) -> None:
+    query = {**COUNT, "group_by": [{"session": "entry"}]}
+    rows = [{"session.entry": "/", "result": 3}, {"session.entry": None, "result": 1}]
+    entries = core.describe({"result": rows}, query=query)
+    assert (entries["x"]["name"], entries["x"]["names"]) == ("Entry page", ["/", "(none)"])
+    query = {**COUNT, "group_by": [{"cohort": "loyal"}, {"session": "bounce"}], "interval": "daily"}
+    row = {"loyal": True, "session.bounce": False, "result": 3}
+    timed = core.describe({"result": by_day([[row], [{**row, "loyal": False}]])}, query=query)
+    assert [one["name"] for one in timed["series"]] == ["loyal: yes · Bounce: no", "loyal: no · Bounce: no"]
+    assert [one["key"] for one in timed["series"]] == [[True, False], [False, False]]
+    sizes = [{"session.events": 10, "result": 3}]
+    query = {**COUNT, "group_by": [{"session": "events", "buckets": {"size": 10}}]}
+    assert core.describe({"result": sizes}, query=query)["x"]["names"] == ["10–20"]
+
+
+def test_a_property_that_is_called_like_one_of_sessions_keeps_its_name(core: Core) -> None:
+    rows = [{"session.entry": "/", "result": 3}]
+    query = {**COUNT, "group_by": ["session.entry"]}
+    assert core.describe({"result": rows}, query=query)["x"]["name"] == "session.entry"
+    own = core.describe({"result": rows}, query=query, names={"session.entry": "Where"})
+    assert own["x"]["name"] == "Where"

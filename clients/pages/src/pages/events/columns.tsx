@@ -15,7 +15,7 @@ const JUDGED = 20;
 /** The properties that filters name, in groups of filters too. */
 export function namedIn(filters: unknown): string[] {
   const given = (Array.isArray(filters) ? filters : []) as { operands?: unknown; property_name?: unknown }[];
-  const found = given.flatMap(({ operands, property_name }) => (operands ? namedIn(operands) : [String(property_name)]));
+  const found = given.flatMap(({ operands, property_name }) => (operands ? namedIn(operands) : property_name ? [String(property_name)] : []));
   return [...new Set(found)];
 }
 

@@ -52,7 +52,7 @@ function Events({ question }: { question: Question }) {
           <a class="button" href={addressOf({ question: { ...question, latest: 100 }, type: "", view: "chart", saved: "" }, to("explore"))}>
             Open as a question
           </a>
-          <ExportButton question={question} />
+          {question.session ? <span class="small">No file: sessions are read together.</span> : <ExportButton question={question} />}
         </div>
       </div>
       <EventTable collection={collection} named={namedIn(question.filters)} events={found.value} properties={schema.value?.properties ?? []} />

@@ -1,4 +1,5 @@
 /** Which comparisons fit a type, and what is compared with. */
+import { groupName } from "../../question.ts";
 
 export type Operand = "value" | "list" | "there" | "truth" | "time" | "place";
 
@@ -40,8 +41,10 @@ const ALL = [...ANY, ...Object.values(BY_TYPE).flat(), IN_GROUP];
 
 /** What a condition says, for people. */
 export function conditionText(condition: Record<string, any>): string {
-  const { property_name: name, operator, property_value: value, operands } = condition;
+  const { operator, property_value: value, operands } = condition;
   if (operator === "or" && Array.isArray(operands)) return operands.map(conditionText).join(" or ");
+  if (/_cohort$/.test(operator)) return `${condition.property_name ?? "the actor"} is ${operator === "in_cohort" ? "" : "not "}in the cohort ${typeof value === "string" ? value : "of its own"}`;
+  const name = groupName(condition);
   if (operator === "exists") return `${name} ${value === false ? "is not there" : "is there"}`;
   const label = ALL.find((one) => one.name === operator)?.label ?? String(operator);
   const said = [value].flat().map((one) => (one !== null && typeof one === "object" ? JSON.stringify(one) : String(one)));
