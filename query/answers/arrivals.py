@@ -7,6 +7,7 @@ event can be said by one id for each series.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from query.answers import extraction
@@ -90,14 +91,16 @@ def _run(
     found: list[Arrival] = []
     size = 0
     tables = plan.view.tables(plan.scan)
-    for rows in engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at):
-        events = extraction.events(rows, plan.columns, plan.paths, None)
-        for row, event in zip(rows, events, strict=True):
-            text = dumps(event)
-            size += len(text)
-            if len(found) == events_max or (found and size > bytes_max):
-                return Arrivals(in_order(found), left_out=True)
-            found.append(Arrival(row[id_at], row[received_at], text))
+    run = engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at)
+    with closing(run) as chunks:
+        for rows in chunks:
+            events = extraction.events(rows, plan.columns, plan.paths, None)
+            for row, event in zip(rows, events, strict=True):
+                text = dumps(event)
+                size += len(text)
+                if len(found) == events_max or (found and size > bytes_max):
+                    return Arrivals(in_order(found), left_out=True)
+                found.append(Arrival(row[id_at], row[received_at], text))
     return Arrivals(in_order(found))
 
 

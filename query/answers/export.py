@@ -6,7 +6,8 @@ the properties determined beforehand are those of all rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from query.answers import extraction
@@ -117,17 +118,18 @@ class ExtractionRun:
         ((_, *counts),) = [row for chunk in chunks for row in chunk]
         return {column: pairs[column] for column, count in zip(pairs, counts, strict=True) if count}
 
-    def chunks(self, cut: ExtractionSlices) -> Iterator[Chunk]:
-        """Yields the rows of all slices, newest first."""
+    def chunks(self, cut: ExtractionSlices) -> Generator[Chunk]:
+        """Yields the rows of all slices, newest first; to be closed by whoever may stop before the last."""
         rows_left = cut.rows
         for span in cut.spans(self._query.span):
             if rows_left <= 0:
                 return
-            for chunk in self._slice(span, rows_left):
-                rows_left -= len(chunk.rows)
-                yield chunk
+            with closing(self._slice(span, rows_left)) as chunks:
+                for chunk in chunks:
+                    rows_left -= len(chunk.rows)
+                    yield chunk
 
-    def _slice(self, span: Span, limit: int) -> Iterator[Chunk]:
+    def _slice(self, span: Span, limit: int) -> Generator[Chunk]:
         deadline = self._deadline()
         query = replace(self._query, span=span, latest=limit)
         plan = extraction.plan_extraction(query, self._views(deadline), self._limits)
@@ -135,8 +137,10 @@ class ExtractionRun:
             return
         statement = plan.statement(plan.scan)
         tables = plan.view.tables(plan.scan)
-        for rows in self._engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at):
-            yield Chunk(rows, plan.columns, plan.paths)
+        run = self._engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at)
+        with closing(run) as chunks:
+            for rows in chunks:
+                yield Chunk(rows, plan.columns, plan.paths)
 
     def _view(self, span: Span, deadline: Deadline) -> View:
         return self._views(deadline).view(self._query.collection, (span,))

@@ -147,7 +147,10 @@ def answered(
             compute_actors=actors_by(runner, limits),
             find_sessions=sessions_by(runner, limits),
         )
-        return work(views, runner)
+        try:
+            return work(views, runner)
+        finally:
+            runner.close()
 
     def certain(lanes_of: Held | None = None) -> Answer:
         try:

@@ -12,7 +12,8 @@ start (µs), ``p`` the group's position in ``g`` and ``r`` the results as member
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
@@ -78,8 +79,9 @@ def payloads(
     *,
     limits: Limits,
     deadline: Deadline,
-) -> Iterator[tuple[bytes, bytes]]:
-    """Yields (key, payload) for each combination of values that has events, in arbitrary order.
+) -> Generator[tuple[bytes, bytes]]:
+    """Yields (key, payload) for each combination of values that has events, in arbitrary order. To be closed
+    by whoever may stop before the last.
 
     ``query`` has buckets. Raises what ``Engine.chunks`` raises, and QueryLimitExceeded where there are more
     than ``limits.cells_max`` cells, or a payload exceeds the limit on an answer's bytes.
@@ -88,15 +90,16 @@ def payloads(
     # Results are stored unrounded, and rounded by the preferences that apply when they are read.
     query = replace(query, metrics=tuple(replace(metric, decimals=None) for metric in query.metrics))
     plan = plan_indexed(query, paths, views, limits.cells_max)
-    rows = _rows(plan, statements.indexed(plan, len(paths)), engine, deadline)
+    run = _rows(plan, statements.indexed(plan, len(paths)), engine, deadline)
     indexes = plan.keys[: len(paths)]
     width = sum(len(key.parts) for key in indexes)
     groups = Groups(plan, limits, deadline.check, len(paths))
     write = _PayloadWriter(plan, groups, 1 + width, limits)
-    for parts, value_rows in groupby(_bounded(rows, limits.cells_max), lambda row: row[1 : 1 + width]):
-        key = _row_key(indexes, parts)
-        if key is not None:
-            yield key, write.payload(value_rows)
+    with closing(run) as rows:
+        for parts, value_rows in groupby(_bounded(rows, limits.cells_max), lambda row: row[1 : 1 + width]):
+            key = _row_key(indexes, parts)
+            if key is not None:
+                yield key, write.payload(value_rows)
 
 
 @dataclass
@@ -153,14 +156,16 @@ def _bounded(rows: Iterable[Row], limit: int) -> Iterator[Row]:
         yield row
 
 
-def _rows(plan: MetricsPlan, statement: Statement, engine: Engine, deadline: Deadline) -> Iterator[Row]:
+def _rows(plan: MetricsPlan, statement: Statement, engine: Engine, deadline: Deadline) -> Generator[Row]:
     if plan.scan.empty:
         return
     deadline.check()
     tables = plan.view.tables(plan.scan)
-    for chunk in engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at):
-        yield from chunk
-        deadline.check()
+    run = engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at)
+    with closing(run) as chunks:
+        for chunk in chunks:
+            yield from chunk
+            deadline.check()
 
 
 # --- keys -----------------------------------------------------------------------------------------------

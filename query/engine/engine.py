@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -274,8 +274,10 @@ class Engine:
         *,
         lists: bool = False,
         reads: int = 0,
-    ) -> Iterator[list[Row]]:
+    ) -> Generator[list[Row]]:
         """Runs a statement and yields its rows, ``CHUNK_ROWS`` at a time, or fewer where they are wide.
+
+        The statement runs until the last row was fetched: whoever may stop before closes the generator.
 
         ``timeout``, in seconds, covers the whole run; ``deadline``, by the monotonic clock, is its end if it
         did not begin now. The memory of a chunk is reserved in ``reservation``. ``lists``: some columns are

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakSet
 
 import pyarrow as pa
 
@@ -32,6 +33,8 @@ class Runner:
     deadline: Deadline
     reservation: Reservation
     trace: Trace
+    _begun: WeakSet[Generator[list[Row]]] = field(default_factory=WeakSet)
+    """Its statements, as long as anybody may fetch their rows."""
 
     @property
     def threads(self) -> int:
@@ -48,7 +51,7 @@ class Runner:
         self.check()
         self.trace.statements.append(statement)
         deadline = self.deadline
-        for chunk in self.engine.chunks(
+        chunks = self.engine.chunks(
             statement,
             tables,
             deadline.cancel,
@@ -57,10 +60,21 @@ class Runner:
             self.reservation,
             lists=lists,
             reads=reads,
-        ):
+        )
+        self._begun.add(chunks)
+        for chunk in chunks:
             yield chunk
             # Processing a chunk takes time too, which interrupting the engine does not end.
             self.check()
+
+    def close(self) -> None:
+        """End the statements of which not all rows were fetched.
+
+        Whoever keeps an error keeps the frames that it passed, and with them such statements: the engine
+        would count them as running, and their results would stay in memory.
+        """
+        for chunks in list(self._begun):
+            chunks.close()
 
     def table(self, statement: Statement, tables: dict[str, Any], *, reads: int) -> pa.Table:
         """All rows of a statement as Arrow; otherwise as ``rows``."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -238,7 +239,8 @@ class _RefreshRun:
         )
         path = tools.catalog.folder.dataset_file(self.dataset.id, file_id)
         try:
-            write_results(path, payloads, tools.settings.dataset_values_max)
+            with closing(payloads):
+                write_results(path, payloads, tools.settings.dataset_values_max)
         except TooManyKeys as error:
             raise QueryLimitExceeded(
                 f"The properties of 'index_by' have more than {error.limit:,} combinations of values, "

@@ -10,7 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,9 +188,10 @@ class Exporter:
         output = Output(self._folder / name, self._settings.export_bytes_max, free_min)
         try:
             rows = rows_into(output, form, columns, query.properties, gzip=export.gzip)
-            for chunk in extraction.chunks(cut):
-                rows.add(chunk)
-                self._count(progress, chunk, moment)
+            with closing(extraction.chunks(cut)) as chunks:
+                for chunk in chunks:
+                    rows.add(chunk)
+                    self._count(progress, chunk, moment)
             rows.end()
             name = f"{export.id}-{export.claim}-{output.digest}.{suffix_of(export)}"
             output.finish(name)

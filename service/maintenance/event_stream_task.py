@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -156,9 +157,10 @@ class Streamer:
         make_folder(path.parent, FOLDER_MODE)
         with new_file(path, FILE_MODE) as file:
             packer = isal_zlib.compressobj(wbits=_GZIP_WBITS)
-            for chunk in export.chunks(cut):
-                file.write(packer.compress(ndjson(chunk, None)))
-                events += len(chunk.rows)
+            with closing(export.chunks(cut)) as chunks:
+                for chunk in chunks:
+                    file.write(packer.compress(ndjson(chunk, None)))
+                    events += len(chunk.rows)
             file.write(packer.flush())
         return events
 

@@ -8,6 +8,7 @@ import io
 import json
 import random
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -343,10 +344,14 @@ def test_a_file_too_large_is_an_error_and_no_file(
     )
     cut = export.cut(100)
     output = Output(tmp_path / "file", 500, 0)
-    with pytest.raises(QueryLimitExceeded, match="500 bytes"):
+    with (
+        pytest.raises(QueryLimitExceeded, match="500 bytes") as kept,
+        closing(export.chunks(cut)) as chunks,
+    ):
         rows = rows_into(output, form, export.held(cut), None, gzip=form is ExportFormat.CSV)
-        for chunk in export.chunks(cut):
+        for chunk in chunks:
             rows.add(chunk)
         rows.end()
+    assert not engine.is_busy, kept
     output.abandon()
     assert not list(tmp_path.iterdir())

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from query import json_encoding
 from query.answers.pipeline import answer
-from query.answers.reuse import keeping as partials_keeping
 from query.engine.engine import Engine
 from query.language.nodes import (
     Buckets,
@@ -51,10 +50,7 @@ def keeping(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         temp_folder=tmp_path_factory.mktemp("spill"),
         temp_bytes_max=1 << 30,
     )
-    with pytest.MonkeyPatch.context() as patch:
-        # Statements of failed examples may still be open: the test does not wait for a moment without any.
-        patch.setattr(partials_keeping, "PATIENCE_SECONDS", 0.02)
-        yield made
+    yield made
     made.close()
 
 

@@ -15,12 +15,30 @@ import pyarrow as pa
 import pytest
 
 from query import json_encoding
-from query.answers.pipeline import answer
-from query.engine.engine import CancelToken, Engine
+from query.answers.pipeline import Answer, answer, answered
+from query.engine.engine import CancelToken, Deadline, Engine
+from query.engine.runner import Runner
 from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
-from query.language.nodes import Analysis, Condition, Metric, MetricQuery, Operator, ParsedQuery
+from query.language.nodes import (
+    Analysis,
+    Buckets,
+    Condition,
+    ExtractionQuery,
+    Group,
+    Metric,
+    MetricQuery,
+    Operator,
+    ParsedQuery,
+    Query,
+    Span,
+)
 from query.limits import Limits
+from query.plan.columns import ID_COLUMN
+from query.plan.predicates import TRUE
+from query.plan.views import Views
 from query.sql.statement import Statement, name, sql
+from query.sql.statements import values
+from storage.instants import format_instant
 from storage.source import Source, SourceGone
 from tests.query.support_source import read, source_of
 
@@ -221,6 +239,56 @@ def test_a_question_whose_files_vanish_is_asked_again_of_a_new_snapshot(
     assert read(answer(ParsedQuery(query), latest, engine, limits=Limits())) == {"result": 40}
     with pytest.raises(QueryError):
         answer(ParsedQuery(query), lambda _: old, engine, limits=Limits())
+
+
+def many(folder: Path) -> Source:
+    """Events whose rows are fetched in two parts."""
+    stamps = [format_instant(number) for number in range(12_000)]
+    made = [
+        {"n": number, "keen": {"timestamp": stamp, "created_at": stamp, "id": f"{number:024x}"}}
+        for number, stamp in enumerate(stamps)
+    ]
+    return source_of(made, folder, random.Random(5))
+
+
+QUESTIONS = {
+    "groups": MetricQuery("c", (Metric(Analysis.COUNT),), groups=(Group("n"),)),
+    "intervals": MetricQuery(
+        "c", (Metric(Analysis.COUNT),), Span(0, 10**16), groups=(Group("n"),), buckets=Buckets((0, 10**16))
+    ),
+    "events": ExtractionQuery("c"),
+}
+
+
+@pytest.mark.parametrize("query", QUESTIONS.values(), ids=QUESTIONS)
+@pytest.mark.parametrize(
+    "limits", [Limits(groups_max=10, response_bytes_max=1_000), Limits(response_bytes_max=300)]
+)
+def test_an_error_that_somebody_keeps_keeps_no_statement_running(
+    engine: Engine, data_folder: Path, query: Query, limits: Limits
+) -> None:
+    source = many(data_folder)
+    with pytest.raises(QueryLimitExceeded) as kept:
+        answer(ParsedQuery(query), lambda _: source, engine, limits=limits)
+    assert kept.tb is not None
+    assert not engine.is_busy
+
+
+def test_a_question_ends_the_statements_of_which_it_fetched_a_part(engine: Engine, data_folder: Path) -> None:
+    source = many(data_folder)
+    taken = []
+
+    def work(views: Views, runner: Runner) -> Answer:
+        scan = views.view("c", (Span(),)).scan((ID_COLUMN,), TRUE, Span())
+        rows = runner.rows(values(scan, ID_COLUMN), views.view("c", (Span(),)).tables(scan), reads=3_000)
+        taken.extend([next(rows), rows])
+        assert engine.is_busy
+        return Answer({})
+
+    ends = Deadline.after(60)
+    answered(work, lambda _: source, engine, limits=Limits(), ends=ends, forced_filters=(), project_id="")
+    assert not engine.is_busy
+    assert len(list(taken[1])) < 11_999
 
 
 def test_a_question_cancelled_before_it_runs_never_reaches_the_engine(engine: Engine) -> None:
