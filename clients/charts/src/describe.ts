@@ -97,12 +97,13 @@ function measureName(job: Job): string {
   return words[0].toUpperCase() + words.slice(1) + percentile + target;
 }
 
-/** Names of groups that are no properties of events: what a session is like. */
-function namesOfSessions(job: Job): Record<string, string> {
-  const { words } = job.settings;
-  const entries = [job.read.query.group_by].flat().filter((entry) => isObject(entry) && entry.session);
-  const known = Object.fromEntries(words.sessions.split("|").map((one) => one.split("=")));
-  return Object.fromEntries(entries.map((entry) => [groupName(entry), known[(entry as Group).session!] ?? groupName(entry)]));
+/** Groups that are no properties of events are called by what a session is like. */
+function nameSessions({ read: { query }, settings: { names, words } }: Job): void {
+  const known = new Map(words.sessions.split("|").map((one) => one.split("=") as [string, string]));
+  for (const entry of [query.group_by].flat()) {
+    const called = isObject(entry) && known.get(String(entry.session));
+    if (called) names[groupName(entry)] ??= called;
+  }
 }
 
 function nameOf(value: Scalar, settings: Settings): string {
@@ -138,7 +139,7 @@ function restName({ words }: Settings, count: number): string {
 // --- cubes as an axis and series
 
 interface Group {
-  session?: string;
+  session?: unknown;
   cohort?: unknown;
   buckets?: { size?: unknown };
   ranges?: { from?: unknown; to?: unknown; label?: unknown }[];
@@ -787,7 +788,7 @@ export function describe(answer: unknown, options: DescribeOptions = {}): Descri
   const made = read(answer, options.query);
   const settings = settingsOf(options, made.metadata);
   const job: Job = { read: made, settings, timezone: zoneText(made, settings) };
-  settings.names = { ...namesOfSessions(job), ...settings.names };
+  nameSessions(job);
   const description = provided.charts?.describe(job, TOOLS) ?? described(job);
   const notes = [...(description.partial ? [settings.words.incomplete] : []), ...settings.notes];
   return { ...description, note: notes.length ? notes.join(" ") : null };
