@@ -106,6 +106,47 @@ def parts(query: Query) -> tuple[ReadScope, ...]:
     With no further event in any of them, the cohorts have the same actors, and so filters by them keep the
     same events.
     """
+    return (*own_parts(query), *_of_cohorts_and_ids(query))
+
+
+def own_parts(query: Query) -> tuple[ReadScope, ...]:
+    """The scopes that the query itself names, in its order, and then those of its sessions.
+
+    With no further event in any of them, the sessions are the same, and filters by them keep the same events.
+    """
+    of_sessions = _of_sessions(query)
+    named = _named(query)
+    if of_sessions:
+        named = [replace(scope, filters=without_sessions(scope.filters)) for scope in named]
+    return (*named, *of_sessions)
+
+
+def parts_beside(query: Query) -> tuple[ReadScope, ...]:
+    """The scopes that a query reads beside those that it names: of its sessions, of its cohorts, and of what
+    says which ids belong together."""
+    return (*_of_sessions(query), *_of_cohorts_and_ids(query))
+
+
+def _named(query: Query) -> list[ReadScope]:
+    match query:
+        case MetricQuery() | ExtractionQuery():
+            return [ReadScope(query.collection, query.span, query.filters)]
+        case BehaviourQuery():
+            return [ReadScope(one.collection, one.span, one.filters) for one in query.selections]
+        case ComposedQuery():
+            reads = (ReadScope(read.collection, read.span, read.filters) for read in query.reads)
+            return list({repr(scope): scope for scope in reads}.values())
+
+
+def _of_sessions(query: Query) -> list[ReadScope]:
+    definition = session_of(query)
+    if definition is None:
+        return []
+    spans = [read_span(definition, span) for span in together(spans_of(query))]
+    return [ReadScope(one.collection, span, one.filters) for one in definition.events for span in spans]
+
+
+def _of_cohorts_and_ids(query: Query) -> list[ReadScope]:
     cohorts = {repr(cohort): cohort for cohort in cohorts_in(query)}.values()
     scopes = [
         ReadScope(one.collection, one.span, one.filters)
@@ -114,31 +155,7 @@ def parts(query: Query) -> tuple[ReadScope, ...]:
     ]
     if uses_links(query) or any(cohort.merged for cohort in cohorts):
         scopes.append(ReadScope(IDENTITIES, Span(), ()))
-    return (*own_parts(query), *scopes)
-
-
-def own_parts(query: Query) -> tuple[ReadScope, ...]:
-    """The scopes that the query itself names, in its order, and then those of its sessions.
-
-    With no further event in any of them, the sessions are the same, and filters by them keep the same events.
-    """
-    match query:
-        case MetricQuery() | ExtractionQuery():
-            scopes = [ReadScope(query.collection, query.span, query.filters)]
-        case BehaviourQuery():
-            scopes = [ReadScope(one.collection, one.span, one.filters) for one in query.selections]
-        case ComposedQuery():
-            reads = (ReadScope(read.collection, read.span, read.filters) for read in query.reads)
-            scopes = list({repr(scope): scope for scope in reads}.values())
-    definition = session_of(query)
-    if definition is None:
-        return tuple(scopes)
-    plain = (replace(scope, filters=without_sessions(scope.filters)) for scope in scopes)
-    spans = [read_span(definition, span) for span in together(spans_of(query))]
-    of_sessions = (
-        ReadScope(one.collection, span, one.filters) for one in definition.events for span in spans
-    )
-    return (*plain, *of_sessions)
+    return scopes
 
 
 def uses_links(query: Query) -> bool:

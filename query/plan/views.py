@@ -245,6 +245,21 @@ class Views:
     _sessions: list[tuple[SessionDefinition, str, Span, ComputedColumns]] = field(default_factory=list)
     _cohorts: dict[str, tuple[ActorTables, ActorTables]] = field(default_factory=dict)
 
+    def of_others(self, source_of: SourceOf) -> Views:
+        """The same of other sources: nothing is asked of them or found in them yet."""
+        return replace(
+            self,
+            source_of=source_of,
+            damaged={},
+            erased=False,
+            asked=[],
+            actor_tables={},
+            _sources={},
+            _links=None,
+            _sessions=[],
+            _cohorts={},
+        )
+
     def actors_of(self, cohort: ActorCohort) -> ActorTables:
         """The tables of the ids that the cohort's actors have in events. Raises QueryError."""
         return self._tables_of(cohort)[1]

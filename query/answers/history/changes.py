@@ -1,22 +1,36 @@
 """Which events made a question's answer another one between two versions of the stored events.
 
-Files that both versions have hold the same events, so only what is in others is read.
+Files that both versions have hold the same events, so only what is in others is read, unless filters by
+cohorts or sessions may let other events of them match.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from query.answers.freshness import parts_beside
 from query.answers.history.filter_counts import Scope, scopes
 from query.engine.runner import Runner
-from query.language.nodes import ExtractionQuery, ParsedQuery, Span
+from query.language.cohorts.finding import cohorts_in, selections_of
+from query.language.event_sessions.finding import session_of
+from query.language.nodes import (
+    ActorCohort,
+    ExtractionQuery,
+    ParsedQuery,
+    Query,
+    SessionDefinition,
+    Span,
+    found_in,
+)
 from query.limits import Limits
 from query.plan import predicates as p
+from query.plan.actors import ALIAS, ANONYMOUS, USER
 from query.plan.columns import (
     CREATED_AT_COLUMN,
     EMPTIES_COLUMN,
@@ -26,10 +40,10 @@ from query.plan.columns import (
     TIMESTAMP_COLUMN,
     Column,
 )
+from query.plan.operators import filter_paths
 from query.plan.views import SourceOf, View, Views
 from query.sql import statements
 from storage.instants import format_instant
-from storage.source import Source
 
 _SYSTEM = frozenset(SYSTEM_PATHS)
 
@@ -52,15 +66,40 @@ def changes_of(
     limits: Limits,
     shown_max: int,
 ) -> list[dict[str, Any]]:
-    """What came, changed and went of each part of the question, with the first ``shown_max`` events.
+    """What came, changed and went of each part of the question, with the first ``shown_max`` events; then of
+    what its cohorts, its sessions and the ids that belong together are found in, where anything did.
 
     ``properties`` are those whose values count for the answer.
     """
-    everything = isinstance(question.query, ExtractionQuery) and not properties
-    each = {repr(scope): scope for scope in scopes(question.query)}.values()
-    counted = None if everything else properties
-    compared = (_Comparison(scope, counted, between, views) for scope in each)
-    return [one.result(runner, limits, shown_max) for one in compared]
+    query = question.query
+    # Kept while anything is read: what a view looks up later, it looks up in them.
+    before, after = views.of_others(between.before), views.of_others(between.after)
+    everything = isinstance(query, ExtractionQuery) and not properties
+    own = {repr(scope): scope for scope in scopes(query)}
+
+    def results(some: Iterable[Scope], counted: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+        for scope in some:
+            compared = _Comparison(scope, counted, before, after, between.since_us)
+            yield compared.result(runner, limits, shown_max)
+
+    beside = [(one.collection, one.span, one.filters) for one in parts_beside(query)]
+    further = {repr(scope): scope for scope in beside if repr(scope) not in own}
+    found = results(further.values(), sorted(_named_beside(query)))
+    return [
+        *results(own.values(), None if everything else properties),
+        *(one for one in found if any(one["counts"].values())),
+    ]
+
+
+def _named_beside(query: Query) -> set[str]:
+    """The properties by which cohorts, sessions and ids that belong together are found."""
+    definition = session_of(query)
+    read = [one for cohort in cohorts_in(query) for one in selections_of(cohort)]
+    if definition is not None:
+        read += definition.events
+    named = {path for one in read for path in (one.actor, *filter_paths(one.filters))}
+    pages = {definition.page} if definition is not None and definition.page is not None else set()
+    return named | pages | {ANONYMOUS, USER, ALIAS}
 
 
 @dataclass(frozen=True)
@@ -68,19 +107,19 @@ class _Comparison:
     scope: Scope
     properties: Sequence[str] | None
     """None: all of them."""
-    between: Between
-    views: Views
-    """What else the question reads: which ids belong together, and who is in a cohort."""
+    before: Views
+    after: Views
+    since_us: int
 
     def result(self, runner: Runner, limits: Limits, shown_max: int) -> dict[str, Any]:
         collection, span, _ = self.scope
-        before, after = self.between.before(collection), self.between.after(collection)
+        before, after = self.before.source(collection), self.after.source(collection)
         erased = sum(
             one.events
             for one in before.erased
             if one not in after.erased and one.meets(span.start_us, span.end_us)
         )
-        kinds = self._kinds(before, after, runner, limits)
+        kinds = self._kinds(runner, limits)
         shown: list[dict[str, Any]] = []
         for kind, events in kinds.items():
             rows = events.sort_by([("at_us", "ascending"), ("id", "ascending")])
@@ -94,13 +133,14 @@ class _Comparison:
             "truncated": sum(counts.values()) > len(shown),
         }
 
-    def _kinds(self, before: Source, after: Source, runner: Runner, limits: Limits) -> dict[str, pa.Table]:
+    def _kinds(self, runner: Runner, limits: Limits) -> dict[str, pa.Table]:
         """The events of each kind: columns ``id``, ``at_us`` and ``received_us``."""
-        common = {file.id for file in before.files} & {file.id for file in after.files}
-        views = [
-            self._view(replace(one, files=tuple(file for file in one.files if file.id not in common)))
-            for one in (before, after)
-        ]
+        collection, span, _ = self.scope
+        whole = [one.view(collection, (span,)) for one in (self.before, self.after)]
+        first, second = ({file.id for file in view.source.files} for view in whole)
+        # By cohorts and sessions an event may come to match through others.
+        common = set() if _looks_at_others(self.scope) else first & second
+        views = [_without(view, common) for view in whole]
         columns = self._columns(views)
         old, new = (self._rows(view, columns, runner, limits) for view in views)
         both = old.join(
@@ -109,7 +149,7 @@ class _Comparison:
         was, now = (pc.is_valid(both.column(f"at_us_{name}")) for name in ("old", "new"))
         meant_then, meant_now = (pc.fill_null(both.column(f"meant_{name}"), False) for name in ("old", "new"))
         came = pc.and_(pc.and_(pc.invert(was), now), meant_now)
-        late = pc.and_(came, pc.fill_null(pc.less(both.column("at_us_new"), self.between.since_us), False))
+        late = pc.and_(came, pc.fill_null(pc.less(both.column("at_us_new"), self.since_us), False))
         differs = pc.or_(
             pc.xor(meant_then, meant_now),
             pc.fill_null(pc.not_equal(both.column("digest_old"), both.column("digest_new")), False),
@@ -117,11 +157,6 @@ class _Comparison:
         updated = pc.and_(pc.and_(pc.and_(was, now), pc.or_(meant_then, meant_now)), differs)
         masks = {"late": late, "new": pc.and_not(came, late), "updated": updated}
         return {kind: _events(both.filter(mask)) for kind, mask in masks.items()}
-
-    def _view(self, source: Source) -> View:
-        collection, span, _ = self.scope
-        apart = replace(self.views, asked=[], damaged={}, _sources={collection: source})
-        return apart.view(collection, (span,))
 
     def _columns(self, views: Sequence[View]) -> tuple[Column, ...]:
         """The columns of the values that count, of either version, in an order of their own."""
@@ -157,6 +192,17 @@ _NO_ROWS = pa.schema(
         ("digest", pa.uint64()),
     ]
 ).empty_table()
+
+
+def _looks_at_others(scope: Scope) -> bool:
+    """Whether the filters name cohorts or properties of sessions."""
+    return any(next(found_in(scope, kind), None) is not None for kind in (ActorCohort, SessionDefinition))
+
+
+def _without(view: View, ids: AbstractSet[int]) -> View:
+    """The view of all other files: its cohorts and sessions are still those of all."""
+    files = tuple(file for file in view.files if file.id not in ids)
+    return replace(view, files=files, source=replace(view.source, files=files))
 
 
 def _events(rows: pa.Table) -> pa.Table:

@@ -152,6 +152,68 @@ def test_it_names_what_moved_the_number(whole: Whole) -> None:
     assert "erased_since" not in shop.answer("sum", asked, explain=True)
 
 
+BUYERS = {"actor_property": "user", "all": [{"event_collection": "sales", "at_least": 2}]}
+IN_A_VISIT = {
+    "events": [{"event_collection": "views"}, {"event_collection": "sales"}],
+    "actor_property": "user",
+}
+SEVERAL = {"session": "events", "operator": "gt", "property_value": 1}
+Moved = tuple[str, dict[str, Any], str, dict[str, Any], tuple[int, int], int]
+MOVED_BESIDE: dict[str, Moved] = {
+    "ids": (
+        "count_unique",
+        {"target_property": "user", "identity": "merged"},
+        "acumen.identities",
+        {"anonymous_id": "bob", "user_id": "ann"},
+        (2, 1),
+        0,
+    ),
+    "cohort": (
+        "count",
+        {"filters": [{"operator": "in_cohort", "property_value": BUYERS}]},
+        "sales",
+        {"user": "ann", "price": 1},
+        (0, 1),
+        1,
+    ),
+    "sessions": (
+        "count",
+        {"session": IN_A_VISIT, "filters": [SEVERAL]},
+        "sales",
+        {"user": "bob", "price": 1},
+        (1, 2),
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("in_files", [False, True])
+@pytest.mark.parametrize("what", MOVED_BESIDE)
+def test_it_names_what_moved_the_number_in_other_collections(whole: Whole, what: str, in_files: bool) -> None:
+    """An event whose match another event decides is an updated one, whether or not its file is another."""
+    analysis, more, collection, event, results, updated = MOVED_BESIDE[what]
+    asked = {"event_collection": "views", **more}
+    shop = Shop(whole, random.Random(0))
+    shop.now()
+    whole.record(whole.project, "views", [{"user": "ann"}, {"user": "bob"}])
+    whole.record(whole.project, "sales", [{"user": "ann", "price": 1}])
+    if in_files:
+        whole.flush()
+    shop.now()
+    version = shop.answer(analysis, asked, explain=True)["explain"]["snapshot"]["version"]
+    whole.record(whole.project, collection, [event])
+    shop.now()
+    question = {**asked, "analysis_type": analysis, "from": version}
+    moved = whole.told(whole.project, "POST", "queries/diff", question)
+    assert (moved["from"]["answer"]["result"], moved["to"]["answer"]["result"]) == results
+    views, *beside = moved["changes"]
+    assert views["event_collection"] == "views"
+    assert views["counts"] == {"late": 0, "new": 0, "updated": updated, "erased": 0}
+    (part,) = beside
+    assert part["event_collection"] == collection
+    assert part["counts"] == {"late": 0, "new": 1, "updated": 0, "erased": 0}
+
+
 @pytest.mark.parametrize(
     ("body", "word"),
     [
