@@ -240,7 +240,7 @@ _SAVED_NAME: Json = {"query_name": {**_NAME, "description": "The name of a saved
 
 @cache
 def _tools() -> tuple[Tool, ...]:
-    return (*_of_schema(), *_of_questions(), *_of_saved(), *_of_charts())
+    return (*_of_schema(), *_of_questions(), *_of_cohorts(), *_of_saved(), *_of_charts())
 
 
 def _of_schema() -> Sequence[Tool]:
@@ -377,6 +377,34 @@ _ANALYSES = (
         "them.",
     ),
 )
+
+
+def _of_cohorts() -> Sequence[Tool]:
+    name: Json = {"cohort_name": {**_NAME, "description": "The name of a cohort."}}
+    limit: Json = {"limit": {"type": "integer", "minimum": 0, "description": "Actors to show; 100 by default."}}
+    return (
+        Tool(
+            "list_cohorts",
+            "Cohorts",
+            "Named sets of actors, and what puts an actor into each. Any question takes them by name: as a filter, "
+            '{"operator": "in_cohort", "property_value": NAME} or not_in_cohort, and in group_by as '
+            '{"cohort": NAME}, which has the rows true and false.',
+            closed({}),
+            _QUERIES,
+            lambda _: ApiCall("GET", "cohorts"),
+            "cohorts",
+        ),
+        Tool(
+            "cohort_actors",
+            "Actors of a cohort",
+            "How many actors a cohort has now, and the first of them.",
+            closed({**name, **limit}, name),
+            _QUERIES,
+            lambda given: ApiCall(
+                "GET", f"cohorts/{_segment(given, 'cohort_name')}/actors", _query(given, "limit")
+            ),
+        ),
+    )
 
 
 def _of_saved() -> Sequence[Tool]:

@@ -27,6 +27,8 @@ OF_READ = {
         "saved_query_result",
         "saved_query_chart",
         "chart",
+        "list_cohorts",
+        "cohort_actors",
     ),
 }
 OF_MASTER = {*OF_READ, "sql", "list_saved_queries", "describe_saved_query"}
@@ -291,6 +293,25 @@ def test_the_schema_is_told(reader: Agent) -> None:
     (content,) = reader.send("resources/read", uri="acumen://schema")["result"]["contents"]
     assert {one["name"] for one in json.loads(content["text"])} == names
     assert reader.send("resources/read", uri="acumen://other")["error"]["code"] == -32602
+
+
+def test_cohorts_are_listed_and_every_question_takes_them(whole: Whole, reader: Agent) -> None:
+    listed = {"actor_property": "who", "actors": ["u1", "u2", "nobody"]}
+    often = {"actor_property": "who", "all": [{"event_collection": "buys", "at_least": 4}]}
+    for name, definition in (("listed", listed), ("often", often)):
+        whole.told(whole.project, "PUT", f"cohorts/{name}", definition)
+    cohorts = {one["name"]: one for one in reader.told("list_cohorts")["cohorts"]}
+    assert {name: one["kind"] for name, one in cohorts.items()} == {"listed": "static", "often": "behaviour"}
+    found = reader.told("cohort_actors", cohort_name="often", limit=1)
+    assert found == {"result": 1, "actors": ["u0"], "truncated": False}
+    question = {"analysis_type": "count", "event_collection": "buys"}
+    one_of_them = [{"operator": "in_cohort", "property_value": "listed"}]
+    assert reader.told("measure", **question, filters=one_of_them) == {"result": 6}
+    rows = reader.told("measure", **question, group_by=[{"cohort": "often"}])["result"]
+    assert {row["often"]: row["result"] for row in rows} == {True: 4, False: 7}
+    asked = {"event_collection": "buys", "actor_property": "who", "timeframe": "this_1_days"}
+    assert reader.told("stickiness", **asked, filters=one_of_them)["result"]
+    assert "none" in reader.error("cohort_actors", cohort_name="none")
 
 
 def test_every_analysis_is_answered(master: Agent) -> None:
