@@ -85,6 +85,27 @@ PAGES: dict[str, str] = {
         compare="previous_period",
         series={"orders": {"event_collection": "purchases", "analysis_type": "count"}},
     ),
+    "explore-cohort": asked(
+        analysis_type="count_unique",
+        event_collection="page_views",
+        target_property="user.id",
+        interval="daily",
+        group_by=[{"cohort": "buyers"}],
+        filters=[{"operator": "not_in_cohort", "property_value": "testers"}],
+    ),
+    "explore-entry": asked(
+        **REVENUE,
+        session={
+            "events": [{"event_collection": "page_views"}, {"event_collection": "purchases"}],
+            "actor_property": "user.id",
+            "page_property": "page.path",
+        },
+        group_by=[{"session": "entry"}],
+    ),
+    "cohorts": "cohorts",
+    "cohort": "cohorts/buyers",
+    "cohort-form": "cohorts/buyers?edit",
+    "cohort-funnel": "cohorts/undecided?edit",
     "sql": "sql?sql=SELECT%20*%20FROM%20purchases%20LIMIT%2020",
     "saved": "saved",
     "dashboards": "dashboards",
@@ -145,7 +166,26 @@ class Studio:
         board = {"title": LONG, "widgets": [{"query": "overview"}]}
         path = f"/projects/{self.long.id}/dashboards/sales"
         assert server.request("PUT", path, board, key=self.long.master_key).status == 201
+        self._make_cohorts()
         self.cookie = self._join()
+
+    def _make_cohorts(self) -> None:
+        month = {"timeframe": "this_30_days", "timezone": "UTC"}
+        did = {"event_collection": "purchases", "at_least": 2, **month}
+        steps = [{"event_collection": name, "timezone": "UTC"} for name in ("page_views", "purchases")]
+        funnel = {"steps": steps, "order": "ordered", "window": "7_days", "timeframe": "this_30_days"}
+        shop = {
+            "buyers": {"display_name": "Regular buyers", "all": [did, {"not_in_cohort": "testers"}]},
+            "undecided": {"display_name": "Undecided", "funnel": {**funnel, "step": 2, "dropped": True}},
+            "testers": {"display_name": "Testers", "actors": ["u1", "u2", "u3"]},
+        }
+        long = {"buyers": {"display_name": LONG, "all": [did]}, "undecided": shop["undecided"]}
+        for project, cohorts in ((self.shop, shop), (self.long, long)):
+            for name, definition in sorted(cohorts.items(), reverse=True):
+                path = f"/3.0/projects/{project.id}/cohorts/{name}"
+                body = {"actor_property": "user.id", **definition}
+                reply = self._server.request("PUT", path, body, key=project.master_key)
+                assert reply.status == 201, reply.body
 
     def _join(self) -> dict[str, Any]:
         """The cookie of somebody who owns all of it."""

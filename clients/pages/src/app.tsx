@@ -18,6 +18,7 @@ const dashboards = () => import("./pages/dashboards/index.ts");
 const data = () => import("./pages/data/index.ts");
 const actors = () => import("./pages/actors/index.ts");
 const imports = () => import("./pages/imports/index.ts");
+const cohorts = () => import("./pages/forms.ts");
 const sql = () => import("./pages/sql/index.tsx");
 const exploring = () => import("./pages/explore/index.ts");
 const ActorPage = lazy(actors, "ActorPage");
@@ -32,6 +33,8 @@ const ImportsPage = lazy(imports, "ImportsPage");
 const ImportPage = lazy(imports, "ImportPage");
 const ExplorePage = lazy(exploring, "ExplorePage");
 const SavedPage = lazy(exploring, "SavedPage");
+const CohortPage = lazy(cohorts, "CohortPage");
+const CohortsPage = lazy(cohorts, "CohortsPage");
 const SqlPage = lazy(sql, "SqlPage");
 const ExportsPage = lazy(administration, "ExportsPage");
 const ProjectsPage = lazy(administration, "ProjectsPage");
@@ -182,6 +185,7 @@ const TITLES: Record<string, string> = {
   explore: "Explore",
   saved: "Saved queries",
   dashboards: "Dashboards",
+  cohorts: "Cohorts",
   data: "Data",
   live: "Live",
   actors: "Timeline",
@@ -202,6 +206,7 @@ function Page({ page, rest }: { page: string; rest: string[] }) {
   if (page === "explore") return <ExplorePage />;
   if (page === "saved") return <SavedPage />;
   if (page === "dashboards") return name ? <DashboardPage key={name} id={name} /> : <DashboardsPage />;
+  if (page === "cohorts") return name ? <CohortPage key={name} name={name} /> : <CohortsPage />;
   if (page === "data") return name ? <CollectionPage key={name} name={name} /> : <DataPage />;
   if (page === "import") return name ? <ImportPage key={name} id={name} /> : <ImportsPage />;
   if (page === "actors") return <ActorPage property={name} />;

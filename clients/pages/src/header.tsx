@@ -7,6 +7,7 @@ const PAGES = [
   ["explore", "Explore"],
   ["saved", "Saved"],
   ["dashboards", "Dashboards"],
+  ["cohorts", "Cohorts"],
   ["data", "Data"],
 ] as const;
 
@@ -30,7 +31,7 @@ export function Header({ session, project, page, leave }: HeaderProps) {
       <ProjectChoice session={session} project={project} />
       <nav aria-label="Pages">
         {project &&
-          PAGES.map(([name, label]) => (
+          PAGES.filter(([name]) => name !== "cohorts" || project.permissions.includes("queries")).map(([name, label]) => (
             <a
               key={name}
               href={name ? addressOf(project.id, name) : addressOf(project.id)}

@@ -9,13 +9,18 @@ export interface Condition {
   property_value: unknown;
 }
 
+/** Those in a cohort, and all others. */
+export interface CohortGroup {
+  cohort: string;
+}
+
 export interface Draft {
   analysis_type: string;
   event_collection: string;
   target_property: string;
   percentile: string;
   filters: Condition[];
-  group_by: string[];
+  group_by: (string | CohortGroup)[];
   /** How many groups, the largest first; empty: all. */
   limit: string;
   /** Whether it came with a limit of each interval's groups, which the fields offer no more. */
@@ -83,6 +88,13 @@ export function missing(draft: Draft): Record<string, string> {
 export const isWhole = (one: Condition) =>
   one.property_name !== "" && one.property_value !== undefined && one.property_value !== "";
 
+/** Whether a condition is a cohort by its name, of the actor that the cohort says. */
+export const isOfCohort = ({ operator, property_name, property_value }: Record<string, any>): boolean =>
+  /^(not_)?in_cohort$/.test(operator) && typeof property_value === "string" && !property_name;
+
+const isCohortGroup = (one: unknown): one is CohortGroup =>
+  typeof one === "object" && one !== null && typeof (one as CohortGroup).cohort === "string" && Object.keys(one).length === 1;
+
 /** Without what the analysis does not take, and without filters that are not whole yet. */
 export function questionOf(draft: Draft): Question {
   const { analysis_type, timeframe, interval, group_by, limit, limits_parts } = draft;
@@ -93,7 +105,7 @@ export function questionOf(draft: Draft): Question {
   question.timezone = draft.timezone;
   if (takesGroups(analysis_type)) {
     if (interval && timeframe) question.interval = interval;
-    if (group_by.length) question.group_by = group_by;
+    if (group_by.length) question.group_by = group_by as Question["group_by"];
     if (group_by.length && limit && (limits_parts || !question.interval)) {
       question.order_by = { property_name: "result", direction: "DESC" };
       question.limit = Number(limit);
@@ -127,7 +139,7 @@ export function draftOf(question: Question): Draft | null {
     target_property: String(said.target_property ?? ""),
     percentile: String(said.percentile ?? 90),
     filters: Array.isArray(said.filters) ? (said.filters as Condition[]) : [],
-    group_by: said.group_by === undefined ? [] : ([said.group_by].flat() as string[]),
+    group_by: said.group_by === undefined ? [] : ([said.group_by].flat().map((one) => (isCohortGroup(told(Object(one))) ? told(one) : one)) as Draft["group_by"]),
     limit: String(said.limit ?? ""),
     limits_parts: said.limit !== undefined && said.interval !== undefined,
     interval: String(said.interval ?? ""),
@@ -146,8 +158,8 @@ function told(question: Record<string, unknown>): Record<string, any> {
 }
 
 function isPlain(draft: Draft): boolean {
-  const texts = draft.group_by.every((one) => typeof one === "string");
-  return texts && draft.filters.every((one) => one.operator !== "or" && typeof one.property_name === "string");
+  const plain = draft.group_by.every((one) => typeof one === "string" || isCohortGroup(one));
+  return plain && draft.filters.every((one) => isOfCohort(one) || (one.operator !== "or" && typeof one.property_name === "string"));
 }
 
 /** The same whatever the order of keys. */

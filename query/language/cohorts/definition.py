@@ -153,10 +153,13 @@ def _of_funnel(parsing: Parsing, name: str, definition: Mapping[str, Any], where
         raise wrong(inner, "an object with the 'steps' of a funnel and a 'step'", given, CODE)
     check_keys(given, (*FUNNEL_FIELDS, *STEP_FIELDS), f"'{inner}'")
     params = {key: value for key, value in given.items() if key in FUNNEL_FIELDS}
-    params.setdefault("actor_property", definition.get("actor_property"))
+    if not params.get("actor_property") and not _first_says_whose(given):
+        params["actor_property"] = definition.get("actor_property")
     params["identity"] = parsing.params.get("identity")
     try:
-        funnel = parse_funnel(replace(parsing, params=params))
+        whose = {"actor_property": params.get("actor_property")}
+        own = parsing.preferences.narrowed(whose, f"{inner}.")
+        funnel = parse_funnel(replace(parsing, params=params, preferences=own))
     except InvalidQuery as error:
         raise InvalidQuery(f"In '{inner}': {error.message}", error.code) from None
     number = whole(f"{inner}.step", given.get("step", len(funnel.steps)), 1, CODE)
@@ -170,3 +173,13 @@ def _of_funnel(parsing: Parsing, name: str, definition: Mapping[str, Any], where
     named = definition.get("actor_property")
     actor = funnel.steps[0].actor if named is None or named == "" else parsing.actor(definition, where)
     return ActorCohort(name, actor, funnel=FunnelActors(funnel, number - 1, dropped), merged=parsing.merged)
+
+
+def _first_says_whose(funnel: Mapping[str, Any]) -> bool:
+    """Whether the first step has a property of actors of its own.
+
+    The cohort's is then that one, and is the default of no other step.
+    """
+    steps = funnel.get("steps")
+    first = steps[0] if isinstance(steps, list) and steps else None
+    return isinstance(first, Mapping) and bool(first.get("actor_property"))

@@ -14,6 +14,9 @@ PAGES: dict[str, tuple[str, ...]] = {
     "explore": ("explore",),
     "saved": ("saved",),
     "dashboards": ("dashboards",),
+    "cohorts": ("cohorts",),
+    "cohort": ("cohorts", "often"),
+    "cohort form": ("cohorts", "often"),
     "dashboard": ("dashboards", "sales"),
     "editor": ("dashboards", "sales"),
     "data": ("data",),
@@ -22,7 +25,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "timeline": ("actors", "user.id"),
     "import": ("import",),
 }
-QUERIES = {"editor": "?edit=1", "timeline": "?value=%22u0%22"}
+QUERIES = {"editor": "?edit=1", "cohort form": "?edit", "timeline": "?value=%22u0%22"}
 LONG = "Averyverylongtitlewithoutasinglespace" * 5
 
 
@@ -30,6 +33,10 @@ def furnish(visitor: Visitor, title: str = "Orders") -> None:
     sell(visitor.served, visitor.project)
     visitor.save(
         "orders", title, analysis_type="count", event_collection="purchases", timeframe="this_7_days"
+    )
+    often = {"actor_property": "user.id", "all": [{"event_collection": "purchases", "at_least": 2}]}
+    visitor.manage(
+        "PUT", f"/3.0/projects/{visitor.project.id}/cohorts/often", {**often, "display_name": title}
     )
     widgets = [{"query": "orders"}, {"type": "text", "title": title, "settings": {"content": title}}]
     path = f"/projects/{visitor.project.id}/dashboards/sales"

@@ -167,6 +167,19 @@ def test_every_kind_of_question_takes_a_cohort(shop: Shop) -> None:
     assert profile["events"] == 3
 
 
+def test_steps_of_a_funnel_have_its_actors_or_the_cohorts_where_they_name_none(shop: Shop) -> None:
+    steps = [{"event_collection": "purchases"}, {"event_collection": "refunds"}]
+    of_cohort = {"actor_property": "user.id", "funnel": {"steps": steps}}
+    of_funnel = {"funnel": {"actor_property": "user.id", "steps": steps}}
+    for definition in (of_cohort, of_funnel):
+        assert shop.told("PUT", "cohorts/returned", definition, status=201)["actor_property"] == "user.id"
+        assert shop.told("GET", "cohorts/returned/actors")["actors"] == ["bob"]
+        shop.told("DELETE", "cohorts/returned", status=204)
+    first_alone = [{**steps[0], "actor_property": "user.id"}, steps[1]]
+    refused = shop.refused("PUT", "cohorts/c", {"actor_property": "user.id", "funnel": {"steps": first_alone}})
+    assert "'steps[1].actor_property'" in refused["message"]
+
+
 def test_the_actors_of_a_funnels_step_and_those_whom_it_lost(shop: Shop) -> None:
     steps = [{"event_collection": name, "actor_property": "user.id"} for name in ("purchases", "refunds")]
     for order in ({}, {"order": "ordered"}):

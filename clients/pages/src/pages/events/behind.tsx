@@ -11,6 +11,7 @@ import { saveText } from "../../ui/download.ts";
 import { Loading, Problem } from "../../ui/states.tsx";
 import { shownTime } from "../../zones.ts";
 import { timelineAddress } from "../actors/address.ts";
+import { ofStep } from "../cohorts/definition.ts";
 import { EventList } from "./list.tsx";
 import { shownValue } from "./paths.ts";
 
@@ -118,7 +119,8 @@ interface ActorListProps {
 }
 
 function ActorList({ question, step, actor: said, client, lost = false, dropped = false, nobody = "Nobody reached this step." }: ActorListProps) {
-  const { to } = useHere();
+  const { to, mayEdit } = useHere();
+  const cohort = mayEdit ? ofStep(question, step, dropped) : null;
   const [shown, setShown] = useState(ACTORS_SHOWN);
   const [wanted, setWanted] = useState("");
   const found = useLoaded(
@@ -150,6 +152,11 @@ function ActorList({ question, step, actor: said, client, lost = false, dropped 
         <div class="row">
           <input type="search" aria-label="Search actors" placeholder="Search" value={wanted}
             onInput={(event) => (setWanted(event.currentTarget.value), setShown(ACTORS_SHOWN))} />
+          {cohort && (
+            <a class="button" href={`${to("cohorts")}?of=${encodeURIComponent(JSON.stringify(cohort))}`}>
+              Make a cohort of them
+            </a>
+          )}
           {matching.length > 0 && (
             <button type="button" onClick={() => saveText(`step-${step + 1}-${lost ? "not-reached" : "reached"}.csv`, "text/csv", csvOf(actor, matching))}>
               Export as CSV

@@ -15,6 +15,15 @@ interface Job {
 
 const LOOK_SECONDS = [0.3, 0.5, 1, 2, 4];
 
+/** Why the events under these filters cannot be saved as a file, which is read in parts; empty where they can. */
+export function whyNoFile(filters: unknown): string {
+  if (Array.isArray(filters)) return filters.map(whyNoFile).find(Boolean) ?? "";
+  const { session, cohort, operator, operands } = Object(filters) as Record<string, unknown>;
+  if (session) return "No file: sessions are read together.";
+  if (cohort || /in_cohort$/.test(String(operator))) return "No file: a cohort moves with the time.";
+  return whyNoFile(operands ?? []);
+}
+
 export function ExportButton({ question }: { question: Question }) {
   const { project } = useHere();
   const [state, setState] = useState<Job | "asking" | null>(null);

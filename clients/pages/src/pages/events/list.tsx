@@ -6,7 +6,7 @@ import { useLoaded } from "../../loading.ts";
 import { schemaOf } from "../../schema.ts";
 import { Loading, Problem } from "../../ui/states.tsx";
 import { addressOf } from "../explore/address.ts";
-import { ExportButton } from "./export.tsx";
+import { ExportButton, whyNoFile } from "./export.tsx";
 import { namedIn } from "./columns.tsx";
 import { EventTable } from "./table.tsx";
 
@@ -25,6 +25,7 @@ function Events({ question }: { question: Question }) {
   const [latest, setLatest] = useState(FIRST);
   const { analysis_type: _, ...asked } = question;
   const collection = String(question.event_collection);
+  const noFile = whyNoFile(question.filters);
   const found = useLoaded(
     async (signal) => (await client.query("extraction", { ...asked, latest }, { signal })).result as any[],
     [client, JSON.stringify(question), latest],
@@ -52,7 +53,7 @@ function Events({ question }: { question: Question }) {
           <a class="button" href={addressOf({ question: { ...question, latest: 100 }, type: "", view: "chart", saved: "" }, to("explore"))}>
             Open as a question
           </a>
-          {question.session ? <span class="small">No file: sessions are read together.</span> : <ExportButton question={question} />}
+          {noFile ? <span class="small">{noFile}</span> : <ExportButton question={question} />}
         </div>
       </div>
       <EventTable collection={collection} named={namedIn(question.filters)} events={found.value} properties={schema.value?.properties ?? []} />

@@ -19,6 +19,7 @@ import { Tabs } from "../../ui/tabs.tsx";
 import { Loading, Problem, textOf } from "../../ui/states.tsx";
 import { BehindPanel, useChosen } from "../events/behind.tsx";
 import { titleOf } from "../saved.tsx";
+import { whyNoFile } from "../events/export.tsx";
 import { isOwn } from "./asking/own.ts";
 import { withAsked, type Asked } from "./address.ts";
 import { LABELS, warningsOf } from "./faults.ts";
@@ -187,7 +188,7 @@ function Views({ asked, at, answer, set, look, name }: ViewsProps) {
                   {kind.toUpperCase()}
                 </button>
               ))}
-              {typeof question?.event_collection === "string" && project.permissions.includes("exports") && (
+              {typeof question?.event_collection === "string" && project.permissions.includes("exports") && !whyNoFile(question.filters) && (
                 <a class="button quiet" href={`${to("exports")}?of=${encodeURIComponent(JSON.stringify({ event_collection: question.event_collection, filters: question.filters }))}`}>
                   Events as a file
                 </a>

@@ -1,11 +1,11 @@
 /** The conditions under which an event counts. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
-import type { Condition, Draft } from "../../question.ts";
+import { isOfCohort, type Condition, type Draft } from "../../question.ts";
 import type { Property } from "../../schema.ts";
 import { Combobox, type Option } from "../../ui/combobox.tsx";
 import { Choice } from "../../ui/field.tsx";
-import { IN_GROUP, operatorsOf, valueOf, type Operand } from "./operators.ts";
+import { IN_GROUP, OF_COHORTS, operatorsOf, valueOf, type Operand } from "./operators.ts";
 import { optionsOf } from "./properties.tsx";
 
 const SUGGESTED_MAX = 50;
@@ -25,16 +25,21 @@ interface FiltersProps {
   /** Where a page has several: what their ids begin with. */
   id?: string;
   legend?: string;
+  /** Names and titles of the cohorts that a filter may name. */
+  cohorts?: readonly (readonly [string, string])[];
 }
 
 export function Filters(props: FiltersProps) {
-  const { draft, filters, properties, change, error, id = "filter", legend = "Only events for which" } = props;
+  const { draft, filters, properties, change, error, id = "filter", legend = "Only events for which", cohorts = [] } = props;
   const replace = (at: number, one: Condition) => change(filters.map((old, index) => (index === at ? one : old)));
   const add = () => change([...filters, { property_name: "", operator: "eq", property_value: undefined }]);
   return (
     <fieldset>
       <legend>{legend}</legend>
-      {filters.map((one, at) => (
+      {filters.map((one, at) => isOfCohort(one) ? (
+        <CohortRow key={at} id={`${id}-${at}`} at={at} condition={one} cohorts={cohorts} change={(next) => replace(at, next)}
+          remove={() => change(filters.filter((_, index) => index !== at))} />
+      ) : (
         <Row
           key={at}
           id={`${id}-${at}`}
@@ -52,6 +57,11 @@ export function Filters(props: FiltersProps) {
       <button type="button" class="quiet add" onClick={add}>
         + Filter
       </button>
+      {cohorts.length > 0 && (
+        <button type="button" class="quiet add" onClick={() => change([...filters, { operator: "in_cohort", property_value: cohorts[0]![0] } as Condition])}>
+          + Cohort
+        </button>
+      )}
     </fieldset>
   );
 }
@@ -111,6 +121,30 @@ function Row({ id, at, condition, draft, properties, change, remove }: RowProps)
         condition={condition}
         change={(property_value) => change({ ...condition, operator: operator.name, property_value })}
       />
+    </div>
+  );
+}
+
+interface CohortRowProps {
+  id: string;
+  at: number;
+  condition: Condition;
+  cohorts: readonly (readonly [string, string])[];
+  change: (condition: Condition) => void;
+  remove: () => void;
+}
+
+/** Only those in a cohort, or outside it. */
+function CohortRow({ id, at, condition, cohorts, change, remove }: CohortRowProps) {
+  const name = String(condition.property_value);
+  const known = cohorts.some(([one]) => one === name) ? cohorts : [...cohorts, [name, name] as const];
+  return (
+    <div class="filter" role="group" aria-label={`Filter ${at + 1}`}>
+      <Choice id={`${id}-operator`} label="Comparison" value={condition.operator} choices={OF_COHORTS} choose={(operator) => change({ ...condition, operator })} />
+      <button type="button" class="quiet icon" aria-label={`Remove filter ${at + 1}`} onClick={remove}>
+        ×
+      </button>
+      <Choice id={`${id}-value`} label="Cohort" value={name} choices={known} choose={(property_value) => change({ ...condition, property_value })} />
     </div>
   );
 }

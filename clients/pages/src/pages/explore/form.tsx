@@ -1,16 +1,17 @@
 /** The fields that say a question. */
 import { lazy } from "../../lazy.tsx";
-import { ANALYSES, NUMERIC, takesGroups, takesTarget } from "../../question.ts";
+import { ANALYSES, isOfCohort, NUMERIC, takesGroups, takesTarget } from "../../question.ts";
 import type { CollectionSchema, Property } from "../../schema.ts";
 import { Combobox } from "../../ui/combobox.tsx";
 import { Choice, described, Field } from "../../ui/field.tsx";
 import { asOwn, asPlain, type AnyDraft as Draft } from "./asking/draft.ts";
 import { collectionOf, isOwn, type Json } from "./asking/own.ts";
+import { useCohorts } from "./cohort_names.ts";
 import { Filters } from "./filters.tsx";
 import { Groups, optionsOf } from "./properties.tsx";
 import { When } from "./when.tsx";
 
-const OwnForm = lazy(() => import("./asking/index.tsx"), "OwnForm");
+const OwnForm = lazy(() => import("../forms.ts"), "OwnForm");
 
 const LIMITS = [
   ["", "All groups"],
@@ -70,6 +71,7 @@ function OwnFields({ draft, own, schema, fault, change }: FormProps & { own: Jso
 }
 
 function PlainFields({ draft, schema, faults, warnings, change }: FormProps) {
+  const cohorts = useCohorts();
   const properties = propertiesOf(schema, draft.event_collection);
   const reset = (name: string) => change({ event_collection: name, ...forgotten(draft, propertiesOf(schema, name)) });
   return (
@@ -89,12 +91,12 @@ function PlainFields({ draft, schema, faults, warnings, change }: FormProps) {
       {takesTarget(draft.analysis_type) && (
         <Target draft={draft} properties={properties} faults={faults} warnings={warnings} change={change} />
       )}
-      <Filters draft={draft} filters={draft.filters} properties={properties} change={(filters) => change({ filters })}
+      <Filters draft={draft} filters={draft.filters} properties={properties} cohorts={cohorts} change={(filters) => change({ filters })}
         error={faults.filters ?? warnings.filters} />
       {takesGroups(draft.analysis_type) && (
         <>
           <Field id="group_by" label="Group by" error={faults.group_by} warning={warnings.group_by}>
-            <Groups groups={draft.group_by} properties={properties} change={(group_by) => change({ group_by })} />
+            <Groups groups={draft.group_by} properties={properties} cohorts={cohorts} change={(group_by) => change({ group_by })} />
           </Field>
           {draft.group_by.length > 0 && (
             <Limit draft={draft} error={faults.limit} change={change} />
@@ -135,8 +137,8 @@ function forgotten(draft: Draft, properties: Property[]): Partial<Draft> {
   const has = (name: string) => properties.some((one) => one.name === name);
   return {
     target_property: has(draft.target_property) ? draft.target_property : "",
-    filters: draft.filters.filter(({ property_name }) => has(property_name)),
-    group_by: draft.group_by.filter(has),
+    filters: draft.filters.filter((one) => isOfCohort(one) || has(one.property_name)),
+    group_by: draft.group_by.filter((one) => typeof one !== "string" || has(one)),
   };
 }
 

@@ -37,6 +37,11 @@ const ANY = [...IS, ...ORDER, ...TEXT, EXISTS];
 /** Only where a question came with it, as that of the events behind a number does. */
 export const IN_GROUP = plain("in_group", "is in the group");
 
+export const OF_COHORTS = [
+  ["in_cohort", "is in the cohort"],
+  ["not_in_cohort", "is not in the cohort"],
+] as const;
+
 const ALL = [...ANY, ...Object.values(BY_TYPE).flat(), IN_GROUP];
 
 /** What a condition says, for people. */

@@ -1,4 +1,5 @@
 /** Choosing collections and properties of what there is. */
+import { groupName, type CohortGroup } from "../../question.ts";
 import { typeName, type Property } from "../../schema.ts";
 import { Combobox, type Option } from "../../ui/combobox.tsx";
 
@@ -9,23 +10,31 @@ export function optionsOf(properties: readonly Property[], preferred?: string): 
 }
 
 interface GroupsProps {
-  groups: string[];
+  groups: (string | CohortGroup)[];
   properties: Property[];
-  change: (groups: string[]) => void;
+  /** Names and titles. */
+  cohorts: readonly (readonly [string, string])[];
+  change: (groups: (string | CohortGroup)[]) => void;
 }
 
-/** Properties to group by: each can be taken away again. */
-export function Groups({ groups, properties, change }: GroupsProps) {
-  const left = properties.filter(({ name }) => !groups.includes(name));
+/** Properties and cohorts to group by: each can be taken away again. */
+export function Groups({ groups, properties, cohorts, change }: GroupsProps) {
+  const names = groups.map(groupName);
+  const left = optionsOf(properties.filter(({ name }) => !groups.includes(name)));
+  const sets = cohorts.map(([cohort, title]) => ({ value: groupName({ cohort }), hint: title, cohort })).filter(({ value }) => !names.includes(value));
+  const add = (name: string) => {
+    const set = sets.find(({ value }) => value === name);
+    if (name) change([...groups, set && !left.some(({ value }) => value === name) ? { cohort: set.cohort } : name]);
+  };
   return (
     <div class="chips">
-      {groups.map((name) => (
+      {names.map((name, at) => (
         <button
           key={name}
           type="button"
           class="chip"
           aria-label={`Do not group by ${name}`}
-          onClick={() => change(groups.filter((one) => one !== name))}
+          onClick={() => change(groups.filter((_, index) => index !== at))}
         >
           {name} <span aria-hidden="true">×</span>
         </button>
@@ -34,10 +43,10 @@ export function Groups({ groups, properties, change }: GroupsProps) {
         id="group_by"
         placeholder={groups.length ? "Another property" : "Nothing"}
         value=""
-        options={optionsOf(left)}
+        options={[...left, ...sets]}
         free
         prefer="beginning"
-        commit={(name) => name && change([...groups, name])}
+        commit={add}
       />
     </div>
   );

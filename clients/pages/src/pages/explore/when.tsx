@@ -38,21 +38,12 @@ interface WhenProps {
 
 export function When({ draft, change, faults, parts }: WhenProps) {
   const { timeframe, timezone, interval } = draft;
-  const custom = typeof timeframe !== "string";
-  const frames = withOwn(FRAMES, custom ? "custom" : timeframe);
-  const choose = (chosen: string) => {
-    if (chosen !== "custom") return change({ timeframe: chosen, ...(chosen ? {} : { interval: "" }) });
-    const today = new Date().toISOString().slice(0, 10);
-    change({ timeframe: { start: midnight(dayAfter(today, -6), timezone), end: midnight(dayAfter(today), timezone) } });
-  };
   const own = timezone === viewersZone();
   const days = useDays(draft);
   return (
     <>
-      <Field id="timeframe" label="When" error={faults.timeframe} hint={days && `${days}, in ${timezone}`}>
-        <Choice id="timeframe" value={custom ? "custom" : timeframe} choices={frames} choose={choose} error={faults.timeframe} />
-      </Field>
-      {custom && <Days timeframe={timeframe} timezone={timezone} change={(frame) => change({ timeframe: frame })} />}
+      <Frame timeframe={timeframe} timezone={timezone} error={faults.timeframe} hint={days && `${days}, in ${timezone}`}
+        change={(frame) => change({ timeframe: frame, ...(frame ? {} : { interval: "" }) })} />
       {parts !== "none" && (
         <Field id="interval" label="In parts" error={faults.interval} hint={timeframe ? undefined : "Parts need a timeframe."}>
           <Choice
@@ -84,6 +75,35 @@ export function When({ draft, change, faults, parts }: WhenProps) {
   );
 }
 
+interface FrameProps {
+  /** What the ids of its controls begin with, where a page has several. */
+  id?: string;
+  timeframe: Timeframe;
+  timezone: string;
+  hint?: string;
+  error: string | undefined;
+  /** Empty: all time. */
+  change: (timeframe: Timeframe) => void;
+}
+
+/** A timeframe: one of those that move with the days, or from a day to another. */
+export function Frame({ id = "", timeframe, timezone, hint, error, change }: FrameProps) {
+  const custom = typeof timeframe !== "string";
+  const choose = (chosen: string) => {
+    if (chosen !== "custom") return change(chosen);
+    const today = new Date().toISOString().slice(0, 10);
+    change({ start: midnight(dayAfter(today, -6), timezone), end: midnight(dayAfter(today), timezone) });
+  };
+  return (
+    <>
+      <Field id={`${id}timeframe`} label="When" error={error} hint={hint}>
+        <Choice id={`${id}timeframe`} value={custom ? "custom" : timeframe} choices={withOwn(FRAMES, custom ? "custom" : timeframe)} choose={choose} error={error} />
+      </Field>
+      {custom && <Days id={id} timeframe={timeframe} timezone={timezone} change={change} />}
+    </>
+  );
+}
+
 /** Which days the timeframe is; of weeks the server says it. Empty where there is nothing to say. */
 function useDays({ event_collection: collection, timeframe, timezone }: Time): string {
   const { client } = useHere();
@@ -102,13 +122,14 @@ function withOwn(choices: readonly (readonly [string, string])[], value: string)
 }
 
 interface DaysProps {
+  id: string;
   timeframe: Exclude<Timeframe, string>;
   timezone: string;
   change: (timeframe: Timeframe) => void;
 }
 
 /** The first and the last day, both included. */
-function Days({ timeframe, timezone, change }: DaysProps) {
+function Days({ id, timeframe, timezone, change }: DaysProps) {
   const first = (timeframe.start ?? "").slice(0, 10);
   const last = timeframe.end ? dayAfter(timeframe.end.slice(0, 10), -1) : "";
   const set = (from: string, to: string) => {
@@ -116,12 +137,12 @@ function Days({ timeframe, timezone, change }: DaysProps) {
   };
   return (
     <div class="row two">
-      <Field id="from" label="From">
-        <input {...described("from")} type="date" value={first} max={last}
+      <Field id={`${id}from`} label="From">
+        <input {...described(`${id}from`)} type="date" value={first} max={last}
           onChange={(event) => set(event.currentTarget.value, last)} />
       </Field>
-      <Field id="to" label="To, included">
-        <input {...described("to")} type="date" value={last} min={first}
+      <Field id={`${id}to`} label="To, included">
+        <input {...described(`${id}to`)} type="date" value={last} min={first}
           onChange={(event) => set(first, event.currentTarget.value)} />
       </Field>
     </div>

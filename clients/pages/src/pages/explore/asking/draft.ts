@@ -1,6 +1,6 @@
 /** A question as the explorer's fields have it: in fields of their own, or as the question itself. */
 import type { Question } from "acumen-client";
-import { draftOf, isWhole, missing, newDraft, questionOf, type Condition, type Draft } from "../../../question.ts";
+import { draftOf, isOfCohort, isWhole, missing, newDraft, questionOf, type Condition, type Draft } from "../../../question.ts";
 import type { CollectionSchema } from "../../../schema.ts";
 import { askedOf, begin, collectionOf, isOwn, likelyActor, ownMissing, ownOf, type Json, type Own } from "./own.ts";
 
@@ -38,7 +38,7 @@ export function asOwn({ own, ...draft }: AnyDraft, analysis: string, schema: rea
 /** The same events and times, asked by the fields that say most questions. */
 export function asPlain({ own, ...draft }: AnyDraft, analysis_type: string): Partial<AnyDraft> {
   if (!own) return { analysis_type };
-  const filters = ((own.filters ?? []) as Json[]).filter((one) => one.operator !== "or" && typeof one.property_name === "string");
+  const filters = ((own.filters ?? []) as Json[]).filter((one) => isOfCohort(one) || (one.operator !== "or" && typeof one.property_name === "string"));
   return {
     analysis_type,
     own: null,

@@ -1,12 +1,13 @@
 /** Fields of questions whose form is the question itself. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { Condition } from "../../../question.ts";
+import { isOfCohort, type Condition } from "../../../question.ts";
 import type { CollectionSchema, Property } from "../../../schema.ts";
 import { Combobox } from "../../../ui/combobox.tsx";
 import { Choice, described, Field } from "../../../ui/field.tsx";
 import { Filters, type Context } from "../filters.tsx";
 import { optionsOf } from "../properties.tsx";
+import { useCohorts } from "../cohort_names.ts";
 import { conditionText } from "../operators.ts";
 import type { Json } from "./own.ts";
 
@@ -178,13 +179,14 @@ interface ConditionsProps {
 /** Filters; those that no field can say stay, and are told. */
 export function Conditions({ form, id, of, legend, context }: ConditionsProps) {
   const filters: Json[] = form.own.filters ?? [];
-  const isPlain = (one: Json) => one.operator !== "or" && typeof one.property_name === "string" && !one.buckets && !one.ranges;
+  const cohorts = useCohorts();
+  const isPlain = (one: Json) => isOfCohort(one) || (one.operator !== "or" && typeof one.property_name === "string" && !one.buckets && !one.ranges);
   const plain = filters.filter(isPlain) as Condition[];
   const others = filters.filter((one) => !isPlain(one));
   const change = (next: Condition[]) => form.set({ filters: next.length + others.length ? [...next, ...others] : undefined });
   return (
     <>
-      <Filters id={id} draft={{ ...context, event_collection: String(of[0] ?? "") }} filters={plain} properties={propertiesOf(form.schema, ...of)} change={change}
+      <Filters id={id} draft={{ ...context, event_collection: String(of[0] ?? "") }} filters={plain} properties={propertiesOf(form.schema, ...of)} cohorts={cohorts} change={change}
         error={form.fault("filters")} {...(legend && { legend })} />
       {others.map((one, at) => (
         <p class="hint" key={at}>

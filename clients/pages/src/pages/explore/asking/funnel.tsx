@@ -3,7 +3,7 @@ import { Check, CollectionOf, Conditions, Count, GroupBy, merged, More, Pick, Pr
 import type { FormProps } from "./index.tsx";
 import type { Json } from "./own.ts";
 
-const ORDERS = [
+export const ORDERS = [
   ["ordered", "One after the other"],
   ["strict", "With no other step between"],
   ["", "In any order"],
@@ -86,7 +86,7 @@ interface StepProps extends FormProps {
   change: (steps: Json[]) => void;
 }
 
-function Step({ form, step, at, of, ordered, context, change }: StepProps) {
+export function Step({ form, step, at, of, ordered, context, change }: StepProps) {
   const path = `steps[${at}]`;
   const part = within(form, step, path, (patch) => change(of.map((one, index) => (index === at ? merged(one, patch) : one))));
   const swap = () => change(of.map((one, index) => (index === at ? of[at - 1]! : index === at - 1 ? step : one)));

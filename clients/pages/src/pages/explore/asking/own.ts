@@ -54,7 +54,7 @@ function tidy(value: unknown): unknown {
   const entries = Object.entries(value).flatMap(([name, one]): [string, unknown][] => {
     if (one === undefined) return [];
     if (name !== "filters" || !Array.isArray(one)) return [[name, name === "filters" || name === "property_value" ? one : tidy(one)]];
-    const whole = one.filter((filter) => filter.operator === "or" || (filter.property_name && filter.property_value !== undefined && filter.property_value !== ""));
+    const whole = one.filter((filter) => filter.operator === "or" || /_cohort$/.test(filter.operator) || (filter.property_name && filter.property_value !== undefined && filter.property_value !== ""));
     return whole.length ? [[name, whole]] : [];
   });
   return Object.fromEntries(entries);
