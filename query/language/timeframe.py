@@ -147,6 +147,42 @@ def bucket_zone(timeframe: Any, timezone: Any) -> tzinfo:
     return zone if agrees else _fixed(offset)
 
 
+def unused_zone(timeframe: Any, timezone: Any, *, divided: bool) -> str | None:
+    """Why a time zone, given by its name, does not shift an absolute timeframe, and what would; None where
+    there is nothing to say. ``divided``: whether the answer has days or other parts of the timeframe."""
+    zone = zones.zone(timezone) if isinstance(timezone, str) else None
+    definition = _decoded(timeframe)
+    if zone is None or not isinstance(definition, Mapping):
+        return None
+    for name in ("start", "end"):
+        written = definition.get(name)
+        us = _instant(written) if isinstance(written, str) else None
+        if us is None or not isinstance(written, str):
+            continue
+        bare = _OFFSET.search(written.strip(), _DATE_CHARACTERS) is None and written.strip()[-1] not in "zZ"
+        instead = _meant_in(us, zone, is_wall=bare)
+        if instead is None or _written_offset(instead) == _written_offset(written):
+            continue
+        begins = "has no offset, so it is of UTC"
+        if not bare:
+            if name == "end" or not divided:
+                continue
+            begins = "has an offset of its own, by which days and other parts begin"
+        return f"'{name}' of the timeframe {begins}: '{written}'. For {timezone} send '{instead}'."
+    return None
+
+
+def _meant_in(us: int, zone: tzinfo, *, is_wall: bool) -> str | None:
+    """An instant as clocks of the zone show it, or with ``is_wall`` when they show what those of UTC do then;
+    None beyond the years 1 to 9999."""
+    try:
+        wall = calendar.wall_at(us, UTC if is_wall else zone)
+        offset = zone.utcoffset(wall) if is_wall else timedelta(microseconds=calendar.offset_at(us, zone))
+        return wall.replace(tzinfo=_fixed(offset or timedelta(0))).isoformat()
+    except (OverflowError, ValueError):
+        return None
+
+
 def relative_units(timeframe: Any) -> tuple[Unit, int] | None:
     """The unit and the number of units of a valid relative timeframe; None for an absolute one."""
     definition = _decoded(timeframe)

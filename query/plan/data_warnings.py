@@ -6,13 +6,14 @@ They are derived from the list of lanes only, never from the events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
+from query.language.fields import structured
 from query.language.nodes import (
     Analysis,
     AnyOf,
@@ -28,8 +29,9 @@ from query.language.nodes import (
     Selection,
     Span,
 )
-from query.language.parameter_table import Parameter
+from query.language.parameter_table import STICKINESS, Parameter
 from query.language.suggestions import did_you_mean, nearest
+from query.language.timeframe import unused_zone
 from query.plan import operators
 from query.plan import predicates as p
 from query.plan.columns import NUMERIC, SYSTEM_PATHS, Available, ColumnKind
@@ -169,6 +171,24 @@ def without_effect(analysis: str, parameters: Iterable[Parameter]) -> list[DataW
         )
         for parameter in parameters
     ]
+
+
+def unused_zones(analysis: str, params: Mapping[str, Any]) -> Iterator[DataWarning]:
+    """Warnings for time zones beside absolute timeframes that are written in another one."""
+    parts = [("", params)]
+    for name in ("steps", "exclusions"):
+        given = structured(name, params.get(name))
+        if isinstance(given, list):
+            parts += [(f"{name}[{at}].", one) for at, one in enumerate(given) if isinstance(one, Mapping)]
+    divided = analysis == STICKINESS or any(
+        params.get(name) not in (None, "") for name in ("interval", "cut")
+    )
+    for where, part in parts:
+        zone = part.get("timezone") or params.get("timezone")
+        why = unused_zone(part.get("timeframe"), zone, divided=divided)
+        if why is not None:
+            message = f"'timezone' has no effect: {why}"
+            yield DataWarning(WarningCode.PARAMETER_WITHOUT_EFFECT, f"{where}timezone", message)
 
 
 def collections_of(query: Query) -> list[str]:

@@ -39,7 +39,7 @@ from query.language.parameters import without_use
 from query.language.parse import parse
 from query.language.preferences import KEEN, Preferences
 from query.limits import Limits
-from query.plan.data_warnings import DataWarning, without_effect
+from query.plan.data_warnings import DataWarning, unused_zones, without_effect
 from query.plan.profile import ProfileQuery
 from service.auth.principal import Caller, Permission
 from service.errors import ApiError, Forbidden, NotFound, RateLimited
@@ -453,13 +453,16 @@ class QueryService:
         """A function that finds the warnings for this caller; None where it may not read the schema."""
         if Permission.SCHEMA not in caller.permissions:
             return None
-        unused = without_use(analysis, params)
+        unused = [
+            *without_effect(analysis, without_use(analysis, params)),
+            *unused_zones(analysis, params),
+        ]
         filters = caller.filters_for(Permission.SCHEMA)
 
         def warn(sources: Mapping[str, Source]) -> list[DataWarning]:
             project_id = caller.project.id
             warnings = self._sight.warnings(project_id, question.query, filters, deadline, sources)
-            return [*without_effect(analysis, unused), *warnings]
+            return [*unused, *warnings]
 
         return warn
 

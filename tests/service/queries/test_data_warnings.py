@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -25,6 +26,10 @@ def shop(served: Served) -> ServedProject:
 
 
 Ask = Callable[..., Reply]
+
+OF_UTC = {"start": "2026-03-27", "end": "2026-03-31T00:00:00"}
+OF_BERLIN = {"start": "2026-03-27T00:00:00+01:00", "end": "2026-03-31T00:00:00+02:00"}
+THE_SAME = {"start": "2026-03-26T23:00:00Z", "end": "2026-03-30T22:00:00Z"}
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +142,48 @@ def test_what_leaves_a_question_without_data_is_said_beside_its_answer(
     assert set(one) == {"code", "parameter", "message", "did_you_mean"}
     if warning[2] is not None:
         assert f"'{warning[2]}'" in one["message"]
+
+
+@pytest.mark.parametrize(
+    ("analysis", "params", "parameter", "instead"),
+    [
+        ("count", {"timeframe": OF_UTC}, "timezone", OF_BERLIN["start"]),
+        ("count", {"timeframe": {**OF_UTC, "start": OF_BERLIN["start"]}}, "timezone", OF_BERLIN["end"]),
+        ("count", {"timeframe": json.dumps(OF_UTC), "interval": "daily"}, "timezone", OF_BERLIN["start"]),
+        ("count", {"timeframe": THE_SAME, "interval": "daily"}, "timezone", OF_BERLIN["start"]),
+        (
+            "stickiness",
+            {"timeframe": THE_SAME, "actor_property": "user.id"},
+            "timezone",
+            OF_BERLIN["start"],
+        ),
+        ("funnel", {"steps": [STEP, {**STEP, "timeframe": OF_UTC}]}, "steps[1].timezone", OF_BERLIN["start"]),
+    ],
+)
+def test_a_zone_that_does_not_shift_a_timeframe_is_said_with_what_would(
+    ask: Ask, analysis: str, params: dict[str, Any], parameter: str, instead: str
+) -> None:
+    reply = ask(analysis, **params, timezone="Europe/Berlin")
+    assert told(reply) == [("ParameterWithoutEffect", parameter, None)]
+    assert f"For Europe/Berlin send '{instead}'." in reply.json["warnings"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("params", "timezone"),
+    [
+        ({"timeframe": OF_BERLIN, "interval": "daily"}, "Europe/Berlin"),
+        ({"timeframe": THE_SAME}, "Europe/Berlin"),
+        ({"timeframe": "this_7_days", "interval": "daily"}, "Europe/Berlin"),
+        ({"timeframe": OF_UTC, "interval": "daily"}, "UTC"),
+        # SDKs send the browser's offset with every question.
+        ({"timeframe": OF_UTC, "interval": "daily"}, 3600),
+        ({"timeframe": OF_UTC, "interval": "daily"}, "3600"),
+    ],
+)
+def test_a_zone_that_means_what_the_timeframe_says_is_nothing_to_warn_of(
+    ask: Ask, params: dict[str, Any], timezone: Any
+) -> None:
+    assert told(ask("count", **params, timezone=timezone)) == []
 
 
 @pytest.mark.parametrize(
