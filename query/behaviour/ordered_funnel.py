@@ -35,7 +35,8 @@ class StepRule:
 class OrderRules:
     """What it means to follow. ``window``: µs from the first event of a chain to its last, ends included.
 
-    ``adjacent``: no event that counts for any step lies between. ``later``: an event of the same time does
+    ``adjacent``: no event that counts for a step lies between, but for those of optional steps whose place
+    that is. ``later``: an event of the same time does
     not follow; otherwise events of one time follow each other in the order of the steps they count for.
     ``entered``: times from and before which a chain begins, in µs.
     """
@@ -65,6 +66,17 @@ class Followed:
     """The events that reach each step; None for inverted steps."""
 
 
+def passed_over(steps: Sequence[StepRule], number: int) -> int:
+    """The bits of the optional steps between the required step before a step and the step itself."""
+    bits = 0
+    for at in range(number - 1, 0, -1):
+        if steps[at].optional:
+            bits |= 1 << at
+        elif not steps[at].inverted:
+            break
+    return bits
+
+
 def follow(events: Sequences, steps: Sequence[StepRule], rules: OrderRules) -> Followed:
     """Follow the steps in order. Of the first step only ``excluded`` has no meaning, as all of its rule."""
     chains = _Chains(events, rules, (1 << len(steps)) - 1)
@@ -76,7 +88,7 @@ def follow(events: Sequences, steps: Sequence[StepRule], rules: OrderRules) -> F
             found = None
             counted.append(chains.leave_out(number, optional=step.optional))
         else:
-            found = chains.reach(number, step)
+            found = chains.reach(number, step, passed_over(steps, number))
         reached.append(found)
         if found is not None:
             counted.append(_distinct(events.actors[found.events]))
@@ -158,8 +170,9 @@ class _Chains:
     """The index of the last event that each one may follow."""
     _after: Integers = field(init=False)
     """The index of the first event that may follow each one."""
-    _ordinals: Integers | None = None
-    """How many events that count for a step there are up to each one; None where all do."""
+    _ordinals: dict[int, Integers | None] = field(default_factory=dict)
+    """By the bits of steps that are passed over: how many events that count for another step there are up to
+    each one; None where all do."""
 
     def __post_init__(self) -> None:
         self.begun = np.arange(self.events.size)
@@ -167,9 +180,6 @@ class _Chains:
             self._before, self._after = self.events.before_ties(), self.events.after_ties()
         else:
             self._before, self._after = self.begun - 1, self.begun + 1
-        if self.rules.adjacent:
-            counting = self.events.steps & self.step_bits != 0
-            self._ordinals = None if counting.all() else np.cumsum(counting)
 
     def begin(self) -> Reached:
         flags = self.events.counting_for(0)
@@ -180,8 +190,8 @@ class _Chains:
         found = np.flatnonzero(flags)
         return Reached(found, found, found)
 
-    def reach(self, number: int, step: StepRule) -> Reached:
-        """Add a step; the events that reach it."""
+    def reach(self, number: int, step: StepRule, passed: int) -> Reached:
+        """Add a step; the events that reach it. Events of the steps of ``passed`` alone never lie between."""
         events = self.events
         found = np.flatnonzero(events.counting_for(number))
         last = self._last_before(found, step.least_gap)
@@ -189,7 +199,8 @@ class _Chains:
         previous = self.latest[last]
         found, last, previous = _where(previous >= events.first[found], found, last, previous)
         if self.rules.adjacent:
-            found, last, previous = _where(self._are_adjacent(previous, found), found, last, previous)
+            adjacent = self._are_adjacent(previous, found, passed)
+            found, last, previous = _where(adjacent, found, last, previous)
         barriers = list(self.barriers)
         if step.excluded:
             barriers.append(_latest(events.steps & step.excluded != 0))
@@ -237,8 +248,11 @@ class _Chains:
         before = self._before[found]
         return before if gap == 0 else np.minimum(before, self.events.last_until(found, gap))
 
-    def _are_adjacent(self, previous: Integers, found: Integers) -> Flags:
-        ordinals = self._ordinals
+    def _are_adjacent(self, previous: Integers, found: Integers, passed: int) -> Flags:
+        if passed not in self._ordinals:
+            counting = self.events.steps & self.step_bits & ~passed != 0
+            self._ordinals[passed] = None if counting.all() else np.cumsum(counting)
+        ordinals = self._ordinals[passed]
         adjacent: Flags = (
             previous == found - 1 if ordinals is None else ordinals[previous] == ordinals[found] - 1
         )

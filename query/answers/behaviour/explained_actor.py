@@ -13,7 +13,7 @@ from query.answers.behaviour.actor_lists import actor_of
 from query.answers.behaviour.funnel_outcomes import rules_of
 from query.answers.behaviour.selections import plan_selections
 from query.answers.values import number
-from query.behaviour.ordered_funnel import Followed, OrderRules, StepRule, attempts, follow
+from query.behaviour.ordered_funnel import Followed, OrderRules, StepRule, attempts, follow, passed_over
 from query.behaviour.sequences import Sequences, in_sequence
 from query.engine.runner import Runner
 from query.json_encoding import dumps
@@ -133,7 +133,8 @@ def _why(
     between = events.steps[end + 1 : hit]
     if rule.excluded and (between & rule.excluded).any():
         return _stopped(number, "excluded", f"An excluded event lies before step {number + 1}.")
-    if order.adjacent and (between & ((1 << len(steps)) - 1)).any():
+    of_others = (1 << len(steps)) - 1 & ~passed_over(steps, number)
+    if order.adjacent and (between & of_others).any():
         return _stopped(number, "not_adjacent", f"An event of another step lies before step {number + 1}.")
     return _stopped(number, "barred", f"An event of an inverted step lies before step {number + 1}.")
 

@@ -381,7 +381,9 @@ _ANALYSES = (
 
 def _of_cohorts() -> Sequence[Tool]:
     name: Json = {"cohort_name": {**_NAME, "description": "The name of a cohort."}}
-    limit: Json = {"limit": {"type": "integer", "minimum": 0, "description": "Actors to show; 100 by default."}}
+    limit: Json = {
+        "limit": {"type": "integer", "minimum": 0, "description": "Actors to show; 100 by default."}
+    }
     return (
         Tool(
             "list_cohorts",

@@ -54,6 +54,8 @@ class _Actor:
         ways: list[dict[int, int]] = [dict(ends)]
         """Of each required step: the event before, for each event that reaches it."""
         required = [0]
+        passed: list[int] = []
+        """The optional steps since the last required one."""
         for number, step in enumerate(steps[1:], 1):
             hits = self._hits(number)
             if step.inverted:
@@ -64,19 +66,25 @@ class _Actor:
                 }
                 did.append(bool(alone))
                 conversions.append(0)
-                if not step.optional:
+                if step.optional:
+                    passed.append(number)
+                else:
                     left = alone
                     barred.append(hits)
                 continue
             forbidden = [*barred, [at for at, one in enumerate(self.own) if one[2] & step.excluded]]
-            chosen = {hit: self._before(hit, ends, step, forbidden) for hit in hits}
+            others = [at for at in range(len(steps)) if at not in passed]
+            between = [at for at, one in enumerate(self.own) if any(one[2] >> other & 1 for other in others)]
+            chosen = {hit: self._before(hit, ends, step, forbidden, between) for hit in hits}
             reached = {hit: max(ends[end] for end in before) for hit, before in chosen.items() if before}
             did.append(bool(reached))
             conversions.append(_disjoint(reached))
-            if not step.optional:
+            if step.optional:
+                passed.append(number)
+            else:
                 ways.append({hit: max(before) for hit, before in chosen.items() if before})
                 required.append(number)
-                ends, left, barred = reached, dict(reached), []
+                ends, left, barred, passed = reached, dict(reached), [], []
         return Found(did, self._attempt(ways, required), conversions, self.own)
 
     def _attempt(self, ways: list[dict[int, int]], required: list[int]) -> list[int | None]:
@@ -90,9 +98,14 @@ class _Actor:
         return attempt
 
     def _before(
-        self, hit: int, ends: dict[int, int], step: StepRule, forbidden: list[list[int]]
+        self,
+        hit: int,
+        ends: dict[int, int],
+        step: StepRule,
+        forbidden: list[list[int]],
+        between: list[int],
     ) -> list[int]:
-        """The events that it may follow."""
+        """The events that it may follow; where they have to be adjacent, with none of ``between`` between."""
         return [
             end
             for end, begun in ends.items()
@@ -100,7 +113,7 @@ class _Actor:
             and self._in_time(begun, hit)
             and self._spent(end, hit) >= step.least_gap
             and (step.most_gap is None or self._spent(end, hit) <= step.most_gap)
-            and (not self.rules.adjacent or not any(self._is_step(at) for at in range(end + 1, hit)))
+            and (not self.rules.adjacent or not any(end < at < hit for at in between))
             and not any(
                 self._after(end, one) and self._after(one, hit) for others in forbidden for one in others
             )
@@ -108,9 +121,6 @@ class _Actor:
 
     def _hits(self, step: int) -> list[int]:
         return [index for index, one in enumerate(self.own) if one[2] >> step & 1]
-
-    def _is_step(self, index: int) -> bool:
-        return bool(self.own[index][2] & ((1 << len(self.steps)) - 1))
 
     def _enters(self, index: int) -> bool:
         entered = self.rules.entered

@@ -176,7 +176,9 @@ def test_steps_of_a_funnel_have_its_actors_or_the_cohorts_where_they_name_none(s
         assert shop.told("GET", "cohorts/returned/actors")["actors"] == ["bob"]
         shop.told("DELETE", "cohorts/returned", status=204)
     first_alone = [{**steps[0], "actor_property": "user.id"}, steps[1]]
-    refused = shop.refused("PUT", "cohorts/c", {"actor_property": "user.id", "funnel": {"steps": first_alone}})
+    refused = shop.refused(
+        "PUT", "cohorts/c", {"actor_property": "user.id", "funnel": {"steps": first_alone}}
+    )
     assert "'steps[1].actor_property'" in refused["message"]
 
 
