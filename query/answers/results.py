@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
+from math import isnan
 from typing import Any
 
 from query.answers.values import Row, loads, number, rounded
@@ -59,6 +60,8 @@ def fold_metric(metric: MetricPlan, cells: Row | None) -> Any:
     values = [value for value in map(_numeric, cells) if value is not None]
     if not values:
         return None
+    if analysis is Analysis.STANDARD_DEVIATION and isnan(values[0]):
+        raise exact_sums.Uncertain
     return number(min(values) if analysis is Analysis.MINIMUM else max(values))
 
 

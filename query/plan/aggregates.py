@@ -52,16 +52,19 @@ class Aggregate:
     """For SUM_HIGH and SUM_LOW: the most rows there can be, where PRESENT does not count them."""
     band: BitRange | None = None
     """For SUM_BAND, SUM_FINE and SUM_COARSE: the bits to sum, or those below the ones to sum."""
-    centre: float = 0.0
+    offset: float = 0.0
     """For DEVIATION: a constant that is subtracted from each value first."""
     in_order: bool = False
-    """For DEVIATION: whether values are taken in order, so that the result is the same to the last bit."""
+    """For DEVIATION: whether values are taken in order, so that the result is the same to the last bit.
+    Otherwise it is not a number where the values are too far from the offset for their differences."""
 
     @property
     def orders_as_result(self) -> bool:
         """Whether the column sorts as the result does: not lists, nor long integers, which are text."""
         if self.fold in (AggregateRole.MINIMUM, AggregateRole.MAXIMUM, AggregateRole.SUM):
             return all(column.kind is not ColumnKind.LONG for column in self.columns)
+        if self.fold is AggregateRole.DEVIATION:
+            return self.in_order
         return self.fold not in (AggregateRole.VALUES, AggregateRole.ELEMENTS, AggregateRole.EXPLICIT_NULL)
 
 
@@ -152,12 +155,13 @@ def _numeric(metric: Metric, columns: tuple[Column, ...], view: View) -> tuple[A
             folds = tuple(fold for column in columns for fold in _sum(column, view, Analysis.AVERAGE))
             counts = tuple(Aggregate(AggregateRole.PRESENT, (column,)) for column in columns)
             return folds + tuple(one for one in counts if one not in folds)
-        case Analysis.STANDARD_DEVIATION if view.repeatable:
+        case Analysis.STANDARD_DEVIATION if view.repeatable or view.exact:
             return (Aggregate(AggregateRole.DEVIATION, columns, in_order=True),)
         case Analysis.STANDARD_DEVIATION:
             number = next((column for column in columns if column.kind is ColumnKind.NUMBER), None)
-            centre = 0.0 if number is None else view.extent(number).centre
-            return (Aggregate(AggregateRole.DEVIATION, columns, centre=centre),)
+            # The last digits of what a key is told must not tell of values that it does not see.
+            offset = 0.0 if number is None or view.forced else view.extent(number).offset
+            return (Aggregate(AggregateRole.DEVIATION, columns, offset=offset),)
     percent = Decimal(50) if metric.percentile is None else Decimal(str(metric.percentile))
     return (Aggregate(AggregateRole.QUANTILE, columns, percent / 100),)
 

@@ -57,8 +57,10 @@ class Extent:
         return max(-self.low, self.high, 0.0)
 
     @property
-    def centre(self) -> float:
-        """The middle of the bounds; 0 where there are no values."""
+    def offset(self) -> float:
+        """The middle of values that are far from 0 and near each other; otherwise 0."""
+        if self.high - self.low >= max(self.low, -self.high):
+            return 0.0
         return self.low / 2 + self.high / 2 if self.low <= self.high else 0.0
 
 

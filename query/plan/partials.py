@@ -201,7 +201,7 @@ def _state(aggregate: Aggregate, position: int) -> PartialState:
     """``position`` tells the targets of a query apart, of which some states have no single column."""
     name = f"${aggregate.fold.name.lower()}"
     if aggregate.fold in (AggregateRole.QUANTILE, AggregateRole.EXPLICIT_NULL):
-        stateful = replace(aggregate, fraction=None, centre=0.0)
+        stateful = replace(aggregate, fraction=None)
         return PartialState(f"{name}.{position}", stateful)
     for column in aggregate.columns:
         name += f".{column.name}"

@@ -13,6 +13,9 @@ from query.sql.statement import Statement, bound, col, joined, sql, whole
 
 DOUBLE_BITS = 53
 DOUBLE_EXPONENT_END = 1024
+DEVIATIONS_MAX = 2.0**16
+"""How many standard deviations the mean may be from the offset: so many times larger than the rounding of
+one value is the error, in units of the last place."""
 
 
 def aggregates_of(metrics: Sequence[MetricPlan]) -> list[Statement]:
@@ -74,8 +77,23 @@ def aggregate(spec: Aggregate) -> Statement:
             values = finite(numeric(spec.columns))
             if spec.in_order:
                 return _deviation_in_order(values)
-            return finite(sql("stddev_pop({} - {})", values, Statement(repr(spec.centre))))
+            return _deviation(values, spec.offset)
     return _sum(spec)
+
+
+def _deviation(values: Statement, offset: float) -> Statement:
+    """The standard deviation, or NaN where rounding may have taken more than some digits of it: where the
+    values are by far nearer to each other than to the offset."""
+    less = sql("({} - {})", values, Statement(repr(offset)))
+    return sql(
+        "(CASE WHEN min({}) = max({}) THEN 0.0 WHEN abs(avg({})) > {} * stddev_pop({}) THEN 'nan'::DOUBLE ELSE {} END)",
+        values,
+        values,
+        less,
+        Statement(repr(DEVIATIONS_MAX)),
+        less,
+        finite(sql("stddev_pop({})", less)),
+    )
 
 
 def _deviation_in_order(values: Statement) -> Statement:

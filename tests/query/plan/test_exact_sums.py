@@ -204,6 +204,30 @@ def test_a_deviation_does_not_drift_with_the_offset_of_the_values(
     assert found == pytest.approx(math.sqrt(1.25), rel=1e-12)
 
 
+@pytest.mark.parametrize("other", [0.0, 1e12, 1e18, -1e300])
+@pytest.mark.parametrize("offset", [0.0, 1e9, 1e15])
+def test_a_deviation_does_not_depend_on_values_of_other_groups(
+    engine: Engine, data_folder: Path, offset: float, other: float
+) -> None:
+    """Nor, therefore, on what filters leave out of the same file."""
+    values = [value for step in (0, 1, 2, 3) * 20 for value in (offset + step, other + 2**10 * step, other)]
+
+    found = ask(engine, data_folder, values, Analysis.STANDARD_DEVIATION, groups=(Group("g"),))
+    least = ask(
+        engine,
+        data_folder,
+        values,
+        Analysis.STANDARD_DEVIATION,
+        groups=(Group("g"),),
+        order=(Order("result", False),),
+        limit=2,
+    )
+
+    assert found[0]["result"] == pytest.approx(math.sqrt(1.25), rel=1e-10)
+    assert found[2]["result"] == 0
+    assert [row["g"] for row in least] == ([2, 0] if abs(other) <= 1e18 else [1, 2])
+
+
 def test_sums_of_few_are_certain_though_they_are_halves_of_a_last_digit(
     engine: Engine, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
