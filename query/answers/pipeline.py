@@ -224,7 +224,8 @@ def _answer(request: ParsedQuery, views: Views, runner: Runner, limits: Limits) 
             "total_processing_time": round(time.perf_counter() - started, 6),
         }
     note_damage(body, views)
-    if views.erased:
+    if views.erased and not views.forced:
+        # Whether a key with filters saw any of it is not known any more.
         body["erased_since"] = True
     # Nor does a key with filters learn which collections exist beyond those it sees.
     unknown = [] if views.forced else views.unknown

@@ -509,8 +509,10 @@ class QueryService:
             kept = self._kept.find(key, question, source_of) if question.max_age != 0 else None
             if kept is not None:
                 self._repeated.add()
-                age = None if question.max_age is None else int(self._kept.now() - kept.at)
-                return QueryResponse(kept.body, kept.warnings, age)
+                age = self._kept.now() - kept.at
+                # An older answer is repeated only where it would be the same now: it has no age.
+                older = question.max_age is not None and age <= question.max_age
+                return QueryResponse(kept.body, kept.warnings, int(age) if older else None)
         at, watched = self._kept.now(), RecordingSource(source_of)
         response = self._compute(caller, question, watched, deadline, forced, warn)
         made = kept_answer(response.body, response.warnings, question, watched.given, at)

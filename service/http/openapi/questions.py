@@ -393,7 +393,8 @@ def _answer(result: Json, more: Json) -> Json:
         "explain": explain,
         "erased_since": {
             "type": "boolean",
-            "description": "With `as_of`: whether events of the timeframe were erased since.",
+            "description": "With `as_of`: whether events of the timeframe were erased since. Keys with "
+            "filters are not told.",
         },
     }
     return record({"result": result, **fields}, "result", *list(more)[:1])

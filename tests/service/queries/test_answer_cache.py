@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import closing
 from typing import Any
 from urllib.parse import quote
@@ -56,6 +57,15 @@ def test_an_older_answer_is_told_where_it_may_be_that_old(served: Served, projec
     assert told(ask(served, project, max_age=60)) == (3, True)
     assert told(ask(served, project, max_age=60, timezone=3600))[1] is False
     assert 0 <= int(ask(served, project, max_age=60).headers["age"]) < 60
+
+
+def test_an_answer_that_would_be_the_same_now_has_no_age(served: Served, project: ServedProject) -> None:
+    """Otherwise it would say that nothing was recorded, to whoever sees only a part of the events."""
+    served.record(project, "c", {"n": 1})
+    ask(served, project, max_age=60, timeframe=None)
+    while int(ask(served, project, max_age=60, timeframe=None).headers["age"]) < 2:
+        time.sleep(0.05)
+    assert told(ask(served, project, max_age=1, timeframe=None)) == (1, False)
 
 
 def test_after_an_erasure_no_older_answer_is_told(served: Served, project: ServedProject) -> None:
