@@ -7,7 +7,7 @@ The known names are those of ``parameter_table``. A parameter that is not in it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from query.language import parameter_table
 from query.language.analyses.presets import with_preset
 from query.language.fields import shown, structured
 from query.language.parameter_table import ANALYSES, BY_NAME, SESSION, Json, Parameter, taken_by
-from query.language.suggestions import nearest
+from query.language.suggestions import called_here, nearest
 
 _OTHER_NAMES = {
     "avg": "average",
@@ -95,7 +95,8 @@ def check(analysis: str, params: Mapping[str, Any], beside: Collection[str] = ()
     for name in params:
         if not _is_known(name, analysis) and name not in SENT_BY_SDKS and name not in beside:
             known = [parameter.name for parameter in taken_by(analysis)]
-            raise _unknown(name, known, f"a parameter of {analysis}")
+            others = sorted(BY_NAME[name].analyses) if name in BY_NAME else ()
+            raise _unknown(name, known, f"a parameter of {analysis}", others=others)
     _Walk(params).check()
 
 
@@ -311,12 +312,21 @@ def _before_bracket(name: str) -> str:
 
 
 def _unknown(
-    name: object, known: Iterable[str], what: str, code: str = "InvalidParameterError"
+    name: object,
+    known: Iterable[str],
+    what: str,
+    code: str = "InvalidParameterError",
+    others: Sequence[str] = (),
 ) -> InvalidQuery:
+    """``others``: the analyses that take a parameter of this name."""
     names = list(known)
-    near = nearest(name, names) or (nearest(_before_bracket(name), names) if isinstance(name, str) else None)
+    near = called_here(name, names) or nearest(name, names)
+    if near is None and isinstance(name, str):
+        near = nearest(_before_bracket(name), names)
     if near is not None:
         hint = f"Did you mean '{near}'?"
+    elif others:
+        hint = f"It belongs to {', '.join(others)}."
     elif names:
         hint = f"Known are {', '.join(names[:SHOWN_MAX])}."
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import islice
 
@@ -14,6 +14,39 @@ COMPARED_MAX = 200
 """Names that are compared in full, after a quick test has excluded very different ones."""
 LIKENESS_MIN = 0.72
 _SEPARATORS = str.maketrans("", "", "_-. ")
+_CALLED_ELSEWHERE: Mapping[str, Sequence[str]] = {
+    "breakdown": ("group_by",),
+    "breakdowns": ("group_by",),
+    "collection": ("event_collection",),
+    "conversionwindow": ("window",),
+    "datefrom": ("timeframe",),
+    "daterange": ("timeframe",),
+    "dateto": ("timeframe",),
+    "distinctid": ("actor_property",),
+    "event": ("event_collection",),
+    "eventname": ("event_collection",),
+    "exclude": ("exclusions",),
+    "fromdate": ("timeframe",),
+    "funnelordertype": ("order",),
+    "funnelwindow": ("window",),
+    "gap": ("session_gap",),
+    "granularity": ("interval",),
+    "holdingconstant": ("hold",),
+    "metrics": ("measures", "series", "analyses"),
+    "property": ("target_property", "property_name"),
+    "segment": ("group_by",),
+    "sessiongap": ("gap",),
+    "sessiontimeout": ("gap", "session_gap"),
+    "sort": ("order_by",),
+    "todate": ("timeframe",),
+    "tz": ("timezone",),
+    "unit": ("interval",),
+    "userid": ("actor_property",),
+    "value": ("property_value",),
+    "where": ("filters",),
+    "windowdays": ("window",),
+}
+"""What parameters are called in other services and by other analyses, without separators."""
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:
@@ -42,6 +75,13 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
         if likeness > best:
             best, nearest_name = likeness, candidate
     return nearest_name
+
+
+def called_here(name: object, known: Iterable[str]) -> str | None:
+    """The known parameter that another service calls ``name``; None where none is known."""
+    names = set(known)
+    wanted = _CALLED_ELSEWHERE.get(_plain(name), ()) if isinstance(name, str) else ()
+    return next((one for one in wanted if one in names), None)
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -388,8 +388,8 @@ def _of_cohorts() -> Sequence[Tool]:
         Tool(
             "list_cohorts",
             "Cohorts",
-            "Named sets of actors, and what puts an actor into each. Any question takes them by name: as a filter, "
-            '{"operator": "in_cohort", "property_value": NAME} or not_in_cohort, and in group_by as '
+            "Named sets of actors, and what puts an actor into each. Any question takes them by name: as a "
+            'filter, {"operator": "in_cohort", "property_value": NAME} or not_in_cohort, and in group_by as '
             '{"cohort": NAME}, which has the rows true and false.',
             closed({}),
             _QUERIES,

@@ -67,6 +67,33 @@ def test_an_unknown_parameter_is_refused_and_the_nearest_named(
     assert f"Did you mean '{meant}'?" in error.message
 
 
+@pytest.mark.parametrize(
+    ("analysis", "params", "hint"),
+    [
+        (
+            "funnel",
+            {"breakdown": "plan"},
+            "not a parameter of funnel. Did you mean 'group_by'?",
+        ),
+        ("funnel", {"conversion_window": 7}, "Did you mean 'window'?"),
+        ("funnel", {"gap": "1_hours"}, "Did you mean 'session_gap'?"),
+        ("funnel", {"steps": [{"event": "visits"}]}, "Did you mean 'event_collection'?"),
+        ("sessions", {"session_gap": "1_hours"}, "Did you mean 'gap'?"),
+        ("count", {"where": []}, "Did you mean 'filters'?"),
+        ("count", {"filters": [{"property": "a", "operator": "eq"}]}, "Did you mean 'property_name'?"),
+        ("retention", {"date_range": "this_7_days"}, "Did you mean 'timeframe'?"),
+    ],
+)
+def test_what_other_services_call_otherwise_is_named(analysis: str, params: Any, hint: str) -> None:
+    assert refusal(analysis, **params).message.endswith(hint)
+
+
+def test_a_parameter_of_other_analyses_is_said_to_be_theirs() -> None:
+    message = refusal("funnel", compare="previous_period").message
+    assert message == "'compare' is not a parameter of funnel. It belongs to series."
+    assert refusal("count", window="1_days").message.endswith("It belongs to funnel, paths.")
+
+
 def test_where_none_is_near_all_are_named() -> None:
     error = refusal("count", event_collection="c", colour="red")
     assert all(name in error.message for name in ("event_collection", "timeframe", "filters", "max_age"))
