@@ -84,6 +84,9 @@ PAGES: dict[str, str] = {
         interval="daily",
         compare="previous_period",
         series={"orders": {"event_collection": "purchases", "analysis_type": "count"}},
+        rolling={"orders": 7},
+        show=["orders", "orders.rolling"],
+        completeness=True,
     ),
     "explore-cohort": asked(
         analysis_type="count_unique",

@@ -249,9 +249,11 @@ export interface Words {
     leastLeft: string;
     number: string;
     median: string;
+    expected: string;
+    soFar: string;
     yes: string;
     no: string;
-    /** What properties of sessions are called. */
+    /** What properties of sessions are called; others are `Session position`. */
     sessions: string;
 }
 export declare const WORDS: Words;

@@ -371,6 +371,32 @@ function compared(job: Job, tools: Tools): Description | null {
   return { ...made, series: [...made.series, ...dashed] };
 }
 
+/** Of the newest intervals how much is there, and by lines what is to be expected of counts. */
+function expected(job: Job, made: Description): Description {
+  const { outer, query, answer } = job.read;
+  const { words, notes } = job.settings;
+  const starts = made.x?.starts ?? [];
+  const known = new Map(((outer.completeness ?? []) as Json[]).map((one): [number, Json] => [starts.indexOf(one.timeframe.start), one.series]));
+  if (!known.size || known.has(-1)) return made;
+  const list = Object.entries(known.get(Math.max(...known.keys()))!).flatMap(([name, { arrived, least, most }]) => {
+    const [share, from, to] = [arrived, least, most].map((one) => Math.round(one * 100));
+    return arrived === null ? [] : [`${name} ${share} % (${from}–${to} %)`];
+  });
+  if (list[0]) notes.push(fill(words.soFar, { list: list.join(", ") }));
+  const cube = made.type === "line" && answer.shape === "cube" && !answer.groups.length ? answer : null;
+  const more = made.series.flatMap((one, index): Series[] => {
+    const label = String(one.key[0] ?? cube?.measures[0]);
+    if (!cube || one.role || (query.series as Json)?.[label]?.analysis_type !== "count") return [];
+    const values = one.values.map((value, at): number | null => {
+      const share = known.get(at)?.[label].arrived;
+      return value && share && share < 1 ? Math.round(value / share) : null;
+    });
+    return values.some(Number) ? [{ ...one, name: `${one.name}, ${words.expected}`, values, role: "previous", like: index }] : [];
+  });
+  const unfinished = starts.length - made.future - Math.min(...known.keys());
+  return { ...made, unfinished, series: [...made.series, ...more] };
+}
+
 // --- which
 
 export const charts: ActorCharts = {
@@ -384,7 +410,10 @@ export const charts: ActorCharts = {
     if (analysis === "lifecycle") return lifecycle(job, tools);
     if (analysis === "stickiness") return stickiness(job, tools);
     if (analysis === "sessions") return sessions(job, tools);
-    if (analysis === "series" || "compare" in outer) return compared(job, tools);
+    if (analysis === "series" || "compare" in outer) {
+      const made = compared(job, tools);
+      return made && expected(job, made);
+    }
     return analysis === "funnel" || "steps" in outer ? funnel(job, tools) : null;
   },
   sankey,

@@ -289,7 +289,7 @@ function drawLine(pen: Pen, layout: Layout, panel: Panel, member: number): strin
   const points = pointsOf(layout, panel, member);
   const end = points.length - description.future;
   const shown = points.slice(0, previous ? points.length : end);
-  const broken = description.unfinished && !previous ? shown.length - 1 : shown.length;
+  const broken = previous ? shown.length : shown.length - description.unfinished;
   const solid = runs(shown.slice(0, broken));
   const dashed = broken < shown.length ? runs(shown.slice(Math.max(0, broken - 1))) : [];
   const filled = description.type === "area";

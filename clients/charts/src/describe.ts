@@ -101,8 +101,8 @@ function measureName(job: Job): string {
 function nameSessions({ read: { query }, settings: { names, words } }: Job): void {
   const known = new Map(words.sessions.split("|").map((one) => one.split("=") as [string, string]));
   for (const entry of [query.group_by].flat()) {
-    const called = isObject(entry) && known.get(String(entry.session));
-    if (called) names[groupName(entry)] ??= called;
+    const name = isObject(entry) && entry.session;
+    if (name) names[groupName(entry)] ??= known.get(String(name)) ?? `Session ${name}`;
   }
 }
 
@@ -123,7 +123,7 @@ function valueName(value: Scalar, group: string, job: Job): string {
   const { cohort, session } = groupEntry(job, group);
   if (typeof value !== "boolean" || !(cohort || session) || settings.names[String(value)] !== undefined)
     return nameOf(value, settings);
-  return settings.words[value ? "yes" : "no"].replace("{name}", settings.names[group] ?? group);
+  return `${settings.names[group] ?? group}: ${settings.words[value ? "yes" : "no"]}`;
 }
 
 /** The name of a value in a table: where nothing is left out, the value itself. */

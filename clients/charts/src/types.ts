@@ -251,9 +251,11 @@ export interface Words {
   leastLeft: string;
   number: string;
   median: string;
+  expected: string;
+  soFar: string;
   yes: string;
   no: string;
-  /** What properties of sessions are called. */
+  /** What properties of sessions are called; others are `Session position`. */
   sessions: string;
 }
 
@@ -300,10 +302,11 @@ export const WORDS: Words = {
   leastLeft: "{n} ways of few paths are left out, {paths} paths together.",
   number: "Number",
   median: "median {time}",
-  yes: "{name}: yes",
-  no: "{name}: no",
-  sessions:
-    "duration=Session length (s)|events=Events in the session|bounce=Bounce|entry=Entry page|exit=Exit page|number=Session number|position=Position in the session|unfinished=Session not over",
+  expected: "expected",
+  soFar: "Newest, so far: {list}.",
+  yes: "yes",
+  no: "no",
+  sessions: "duration=Session length (s)|entry=Entry page|exit=Exit page",
 };
 
 export class ChartError extends Error {

@@ -201,3 +201,59 @@ def test_the_compared_period_is_dashed_in_the_same_colour(core: Core) -> None:
     assert [one["name"] for one in made["series"]] == ["n", "n, previous period"]
     lines = [one for one in parsed(core.draw(answer, resolve=True)).iter() if one.get("stroke-dasharray")]
     assert {one.get("stroke") for one in lines} == {"#2f62d9"}
+
+
+def still_coming(values: list[dict[str, Any]]) -> Json:
+    """A series by day of which the newest two days are not complete."""
+    days = [f"2026-03-{day:02}T00:00:00.000Z" for day in range(1, len(values) + 2)]
+    frames = [{"start": start, "end": end} for start, end in itertools.pairwise(days)]
+    share = {"arrived": 0.5, "least": 0.44, "most": 0.61, "intervals": 28}
+    of = {"visits": share, "spent": {**share, "arrived": 0.25}}
+    late = {name: {**one, "arrived": 0.8} for name, one in of.items()}
+    query = {
+        "analysis_type": "series",
+        "interval": "daily",
+        "series": {
+            "visits": {"event_collection": "visits", "analysis_type": "count"},
+            "spent": {"event_collection": "orders", "analysis_type": "sum", "target_property": "price"},
+        },
+    }
+    return {
+        "result": [{"value": value, "timeframe": one} for value, one in zip(values, frames, strict=True)],
+        "completeness": [
+            {"timeframe": frames[-2], "series": late},
+            {"timeframe": frames[-1], "series": of},
+        ],
+        "query": query,
+    }
+
+
+def test_what_is_not_complete_is_dashed_and_what_is_expected_of_counts_stands_beside_it(core: Core) -> None:
+    answer = still_coming([{"visits": n, "spent": n * 2} for n in (100, 110, 105, 80, 50)])
+    made = core.describe(answer)
+    assert made["unfinished"] == 2
+    assert made["note"] == "Newest, so far: visits 50 % (44–61 %), spent 25 % (44–61 %)."
+    *own, line = made["series"]
+    assert [one["name"] for one in own] == ["visits", "spent"]
+    assert line["name"] == "visits, expected"
+    assert line["values"] == [None, None, None, 100, 100]
+    svg = core.draw(answer, resolve=True)
+    dashed = [one for one in parsed(svg).iter() if one.get("stroke-dasharray")]
+    assert len(dashed) == 3
+    bars = core.describe(answer, type="bar")
+    assert (bars["unfinished"], len(bars["series"])) == (2, 2)
+
+
+def test_a_single_series_is_expected_by_its_own_name_and_groups_are_not(core: Core) -> None:
+    answer = still_coming([{"visits": n} for n in (100, 110, 50)])
+    assert [one["name"] for one in core.describe(answer)["series"]] == ["visits", "visits, expected"]
+    for one in answer["completeness"]:
+        unknown = {"arrived": 0, "least": 0, "most": 0, "intervals": 28}
+        nothing = {**answer, "completeness": [{**one, "series": {"visits": unknown}}]}
+        assert [series["name"] for series in core.describe(nothing)["series"]] == ["visits"]
+    rows = [[{"page": "/", "visits": 3}], [{"page": "/", "visits": 2}], [{"page": "/", "visits": 1}]]
+    parts = zip(answer["result"], rows, strict=True)
+    result = [{"value": value, "timeframe": one["timeframe"]} for one, value in parts]
+    made = core.describe({**answer, "result": result, "query": {**answer["query"], "group_by": "page"}})
+    assert (len(made["series"]), made["unfinished"]) == (1, 2)
+    assert "Newest" in made["note"]

@@ -79,6 +79,11 @@ QUESTIONS: dict[str, dict[str, Any]] = {
         "compare": "previous_period",
         "interval": "daily",
         "rolling": {"sold": 7},
+        "cumulative": ["each"],
+        "share": "visits",
+        "show": ["sold", "sold.rolling"],
+        "fill": "previous",
+        "completeness": {"intervals": 7},
         "timeframe": "this_14_days",
         "timezone": "Europe/Berlin",
     },
@@ -91,6 +96,90 @@ def test_nothing_of_a_question_is_lost_in_its_form(analysis: str) -> None:
     (draft,) = called("pages/explore/asking/draft.ts", "anyDraftOf", [question])
     assert called("pages/explore/asking/draft.ts", "asked", [draft]) == [question]
     assert called("pages/explore/asking/draft.ts", "lacking", [draft]) == [{}]
+
+
+def test_no_data_may_stay_nothing() -> None:
+    question = {"analysis_type": "series", "series": {"A": {"event_collection": "a"}}, "fill": None}
+    (draft,) = called("pages/explore/asking/draft.ts", "anyDraftOf", [question])
+    assert called("pages/explore/asking/draft.ts", "asked", [draft]) == [{**question, "fill": "null"}]
+
+
+LABELLED: dict[str, Any] = {
+    "series": {"A": {}, "B": {}},
+    "formulas": {"ratio": 'A / B.rolling + "A" - "A b"'},
+    "rolling": {"A": 7, "B": 3},
+    "cumulative": "A",
+    "share": ["ratio"],
+    "show": ["A", "A.rolling", "ratio", "ratio.share"],
+    "top": {"by": "A", "limit": 5},
+}
+
+
+def test_another_name_of_a_series_is_its_name_everywhere() -> None:
+    renamed, gone = called(
+        "pages/explore/asking/labels.ts", "relabelled", [LABELLED, "A", "new users"], [LABELLED, "A", None]
+    )
+    assert renamed == {
+        "formulas": {"ratio": '"new users" / B.rolling + "new users" - "A b"'},
+        "rolling": {"new users": 7, "B": 3},
+        "cumulative": ["new users"],
+        "share": ["ratio"],
+        "show": ["new users", "new users.rolling", "ratio", "ratio.share"],
+        "top": {"by": "new users", "limit": 5},
+    }
+    assert gone == {"rolling": {"B": 3}, "share": ["ratio"], "show": ["ratio", "ratio.share"]}
+
+
+def test_labels_are_those_of_the_answer_and_what_is_added_is_shown() -> None:
+    (all_labels,) = called("pages/explore/asking/labels.ts", "labelsOf", [LABELLED])
+    assert all_labels == ["A", "B", "ratio", "A.cumulative", "A.rolling", "B.rolling", "ratio.share"]
+    (added,) = called("pages/explore/asking/labels.ts", "withAlso", [LABELLED, "B", "share", True])
+    assert added == {"share": ["ratio", "B"], "show": [*LABELLED["show"], "B.share"]}
+    shown = called(
+        "pages/explore/asking/labels.ts",
+        "withShown",
+        [{**LABELLED, "show": ["A"]}, "A", False],
+        [{**LABELLED, "show": all_labels[1:]}, "A", True],
+        [LABELLED, "B", True],
+    )
+    assert shown == [["A"], None, ["A", "B", "ratio", "A.rolling", "ratio.share"]]
+
+
+def test_series_have_fields_for_what_is_computed_of_them(shop: Visitor) -> None:
+    page = shop.explore(
+        analysis_type="series",
+        interval="daily",
+        series={"A": {"event_collection": "purchases", "analysis_type": "count"}},
+    )
+    shop.drawn()
+    series = page.get_by_role("group", name="Series 1", exact=True)
+    series.get_by_text("And computed of it").click()
+    series.get_by_label("Rolling, over so many parts").fill("3")
+    series.get_by_label("Rolling, over so many parts").press("Enter")
+    series.get_by_label("Running, from the start on").check()
+    series.get_by_label("In per cent of all groups, or of all parts").check()
+    page.wait_for_function("location.search.includes('share')")
+    shown = page.get_by_role("group", name="Shown")
+    shown.get_by_label("A", exact=True).uncheck()
+    page.get_by_label("Where nothing is").select_option("previous")
+    page.get_by_label("How much of the newest parts is there").check()
+    page.get_by_label("Judged by so many earlier ones").fill("7")
+    page.get_by_label("Judged by so many earlier ones").press("Enter")
+    page.wait_for_function("location.search.includes('intervals')")
+    question = shop.question()
+    assert question["rolling"] == {"A": 3}
+    assert (question["cumulative"], question["share"]) == (["A"], ["A"])
+    assert question["show"] == ["A.cumulative", "A.rolling", "A.share"]
+    assert (question["fill"], question["completeness"]) == ("previous", {"intervals": 7})
+    shop.drawn()
+    page.get_by_role("tab", name="JSON").click()
+    page.get_by_role("tabpanel").get_by_text('"completeness"').wait_for()
+    name = page.get_by_label("Series 1: name")
+    name.fill("orders")
+    name.press("Enter")
+    page.wait_for_function("location.search.includes('orders.share')")
+    assert shop.question()["rolling"] == {"orders": 3}
+    assert serious(page) == []
 
 
 def test_what_all_steps_say_alike_is_the_funnels_own() -> None:

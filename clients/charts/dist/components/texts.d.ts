@@ -25,6 +25,7 @@ declare const OWN: {
     asChart: string;
     download: string;
     series: string;
+    late: string;
     useArrows: string;
     firstRows: string;
     sort: string;

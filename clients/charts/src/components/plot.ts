@@ -312,8 +312,9 @@ export class Plot {
     const { series, unfinished, future, type, x } = this.#shown;
     const { name, value, extra } = this.#told(to);
     const { texts, draw } = this.#state;
-    const last = (x?.starts?.length ?? 0) - future - 1;
-    const open = unfinished && to.index === last && this.#drawing.plot ? ` (${texts.unfinished})` : "";
+    const end = (x?.starts?.length ?? 0) - future;
+    const isOpen = to.index < end && to.index >= end - unfinished && this.#drawing.plot;
+    const open = isOpen ? ` (${Date.parse(x!.ends![to.index]) > Date.now() ? texts.unfinished : texts.late})` : "";
     const head = el("b", {}, name + open);
     const line = (text: string, number: string, color: string | null, on: boolean) => {
       const swatch = color ? el("i") : null;

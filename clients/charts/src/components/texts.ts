@@ -27,6 +27,7 @@ const OWN = {
   asChart: "Show as chart",
   download: "Download",
   series: "Series",
+  late: "events still come",
   useArrows: "Arrow keys move between values, Enter selects one.",
   firstRows: "The first {n} of {all} rows.",
   sort: "Sort by {name}",

@@ -20,9 +20,11 @@ const EVENTS = ["starting_event", "returning_event"];
 /** The fields that say this question; null where some of it has a form that fields have not. */
 export function ownOf(question: Question): Own | null {
   const { analysis_type: _, ...given } = question as Json;
-  const own = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null)) as Own;
+  // Of all parameters `fill` alone says something by null.
+  const all = Object.entries(given).map(([name, value]) => [name, name === "fill" ? (value === null ? "null" : value) : value]);
+  const own = Object.fromEntries(all.filter(([, value]) => value !== null)) as Own;
   if (!LISTS.every((name) => own[name] === undefined || Array.isArray(own[name]))) return null;
-  if (![...EVENTS, "series", "formulas", "top"].every((name) => own[name] === undefined || isObject(own[name]))) return null;
+  if (![...EVENTS, "series", "formulas", "top", "rolling"].every((name) => own[name] === undefined || isObject(own[name]))) return null;
   const parts = [own.steps, own.events, own.exclusions, own.rename, Object.values(own.series ?? {})].flatMap((list) => list ?? []);
   if (!parts.every(isObject)) return null;
   const filters = [own, ...parts, ...EVENTS.map((name) => own[name] ?? {})].map((one: Json) => one.filters ?? []);

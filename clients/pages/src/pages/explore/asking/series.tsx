@@ -1,7 +1,9 @@
 /** The fields of several named questions, what is computed of them, and what they are compared with. */
+import type { ComponentChildren } from "preact";
 import { ANALYSES, takesTarget, NUMERIC } from "../../../question.ts";
 import { Choice, Field } from "../../../ui/field.tsx";
-import { CollectionOf, Conditions, Count, Line, merged, More, Pick, PropertyOf, within, type Form } from "./fields.tsx";
+import { Check, CollectionOf, Conditions, Count, Line, merged, More, Pick, PropertyOf, within, type Form } from "./fields.tsx";
+import { ALSO, labelsOf, listOf, relabelled, withAlso, withShown } from "./labels.ts";
 import { isOwn, type Json } from "./own.ts";
 import type { FormProps } from "./index.tsx";
 
@@ -13,7 +15,14 @@ const COMPARES = [
 ] as const;
 const OF_SERIES = ANALYSES.filter(([name]) => !isOwn(name) && !["select_unique", "extraction"].includes(name));
 
-export const KNOWN = ["series", "formulas", "compare", "group_by", "top", "filters", "interval"];
+const FILLS = [
+  ["", "As its analysis says"],
+  ["0", "0"],
+  ["null", "Nothing"],
+  ["previous", "The value before"],
+] as const;
+
+export const KNOWN = ["series", "formulas", "compare", "group_by", "top", "filters", "interval", "fill", "completeness", "show", ...ALSO];
 
 /** The same object with one of its names changed; the order stays. */
 function renamed(all: Json, from: string, to: string): Json {
@@ -42,8 +51,10 @@ export function SeriesForm({ form, context }: FormProps) {
         {names.map((name, at) => {
           const part = within(form, series[name], `series.${name}`, (patch) => put({ ...series, [name]: merged(series[name], patch) }));
           return (
-            <One key={at} form={part} at={at} name={name} taken={taken} context={context} rename={(to) => put(renamed(series, name, to))}
-              remove={names.length > 1 ? () => put(Object.fromEntries(Object.entries(series).filter(([one]) => one !== name))) : null} />
+            <One key={at} form={part} at={at} name={name} taken={taken} context={context} rename={(to) => set({ ...relabelled(own, name, to), series: renamed(series, name, to) })}
+              remove={names.length > 1 ? () => set({ ...relabelled(own, name, null), series: Object.fromEntries(Object.entries(series).filter(([one]) => one !== name)) }) : null}>
+              <Also form={form} id={`series-${at}`} name={name} />
+            </One>
           );
         })}
         <button type="button" class="quiet add" onClick={() => put({ ...series, [nextName(taken)]: { event_collection: collections[0] ?? "", analysis_type: "count" } })}>
@@ -58,6 +69,9 @@ export function SeriesForm({ form, context }: FormProps) {
         <p class="hint">They are grouped by more than a field can say; it stays.</p>
       )}
       {groups.length > 0 && <Top form={form} names={taken} />}
+      <Shown form={form} />
+      <Pick form={{ ...form, own: { fill: own.fill === 0 ? "0" : own.fill }, set: ({ fill }) => set({ fill: fill === "0" ? 0 : fill }) }} name="fill" label="Where nothing is" choices={FILLS} />
+      <Completeness form={form} />
       <Conditions form={form} id="filter" of={collections} context={context} legend="Only events for which, of all series" />
     </>
   );
@@ -69,9 +83,10 @@ interface OneProps extends FormProps {
   taken: string[];
   rename: (to: string) => void;
   remove: (() => void) | null;
+  children: ComponentChildren;
 }
 
-function One({ form, at, name, taken, context, rename, remove }: OneProps) {
+function One({ form, at, name, taken, context, rename, remove, children }: OneProps) {
   const { own, set } = form;
   const id = `series-${at}`;
   const analysis = String(own.analysis_type);
@@ -94,12 +109,68 @@ function One({ form, at, name, taken, context, rename, remove }: OneProps) {
       <More label="Which of them" open={Boolean(own.filters || form.fault("filters"))}>
         <Conditions form={form} id={`${id}-filter`} of={[own.event_collection]} context={context} />
       </More>
+      {children}
     </div>
   );
 }
 
+/** What is also computed of a series or formula. */
+function Also({ form, id, name }: { form: Form; id: string; name: string }) {
+  const { own, set } = form;
+  const rolling = { ...form, own: { rolling: own.rolling?.[name] }, fault: () => form.fault("rolling"), set: ({ rolling: count }: Json) => set(withAlso(own, name, "rolling", count)) };
+  const check = (also: "cumulative" | "share", label: string) => (
+    <Check form={{ ...form, own: { [also]: listOf(own[also]).includes(name) }, set: (patch) => set(withAlso(own, name, also, patch[also] || undefined)) }} name={also} label={label} />
+  );
+  const said = rolling.own.rolling !== undefined || ["cumulative", "share"].some((also) => listOf(own[also]).includes(name));
+  return (
+    <More label="And computed of it" open={said}>
+      <Count form={rolling} name="rolling" id={`${id}-rolling`} label="Rolling, over so many parts" placeholder="none" hint="Each part with those before it, as 7 days by day." />
+      {check("cumulative", "Running, from the start on")}
+      {check("share", "In per cent of all groups, or of all parts")}
+    </More>
+  );
+}
+
+/** Which labels the answer has, where there are several. */
+function Shown({ form }: { form: Form }) {
+  const { own, set } = form;
+  const all = labelsOf(own);
+  if (all.length < 2) return null;
+  const shown = own.show === undefined ? all : listOf(own.show);
+  return (
+    <fieldset>
+      <legend>Shown</legend>
+      {all.map((label) => (
+        <Check key={label} form={{ ...form, own: { label: shown.includes(label) }, set: (patch) => set({ show: withShown(own, label, Boolean(patch.label)) }) }} name="label" label={label} />
+      ))}
+      <p class="fault" role={form.fault("show") ? "alert" : undefined}>
+        {form.fault("show")}
+      </p>
+    </fieldset>
+  );
+}
+
+function Completeness({ form }: { form: Form }) {
+  const { own, set } = form;
+  const judged = own.completeness?.intervals;
+  const choose = ({ completeness }: Json) => set({ completeness: completeness ? (judged ? own.completeness : true) : undefined });
+  return (
+    <>
+      <Check form={{ ...form, own: { completeness: Boolean(own.completeness) }, set: choose }} name="completeness" label="How much of the newest parts is there" />
+      {own.completeness && (
+        <Count form={{ ...form, own: { intervals: judged }, fault: () => form.fault("completeness"), set: ({ intervals }) => set({ completeness: intervals === undefined ? true : { intervals } }) }}
+          name="intervals" label="Judged by so many earlier ones" placeholder="28" hint={own.interval ? "The chart draws what is to be expected of them." : "It needs parts of time."} />
+      )}
+    </>
+  );
+}
+
 function Formulas({ form, formulas, taken }: { form: Form; formulas: Json; taken: string[] }) {
-  const change = (next: Json) => form.set({ formulas: Object.keys(next).length ? next : undefined });
+  const change = (next: Json, others: Json = {}) => form.set({ ...others, formulas: Object.keys(next).length ? next : undefined });
+  const rename = (name: string, to: string) => {
+    const others = relabelled(form.own, name, to);
+    change(renamed(others.formulas, name, to), others);
+  };
   return (
     <fieldset>
       <legend>And computed of them</legend>
@@ -107,13 +178,14 @@ function Formulas({ form, formulas, taken }: { form: Form; formulas: Json; taken
         const error = form.fault(`formulas.${name}`);
         return (
           <div class="step" role="group" aria-label={`Formula ${at + 1}`} key={at}>
-            <Line id={`formula-${at}-name`} label={`Formula ${at + 1}: name`} value={name} commit={(to) => to && !taken.includes(to) && change(renamed(formulas, name, to))} />
-            <button type="button" class="quiet icon" aria-label={`Remove formula ${at + 1}`} onClick={() => change(Object.fromEntries(Object.entries(formulas).filter(([one]) => one !== name)))}>
+            <Line id={`formula-${at}-name`} label={`Formula ${at + 1}: name`} value={name} commit={(to) => to && !taken.includes(to) && rename(name, to)} />
+            <button type="button" class="quiet icon" aria-label={`Remove formula ${at + 1}`} onClick={() => change(Object.fromEntries(Object.entries(formulas).filter(([one]) => one !== name)), relabelled(form.own, name, null))}>
               ×
             </button>
             <Field id={`formula-${at}`} label="Is" error={error} hint="Of names, numbers, + − * / and parentheses.">
               <Line id={`formula-${at}`} value={String(text)} error={error} placeholder="A / B" commit={(typed) => change({ ...formulas, [name]: typed })} />
             </Field>
+            <Also form={form} id={`formula-${at}`} name={name} />
           </div>
         );
       })}
