@@ -56,6 +56,7 @@ export interface Read {
 export declare function isObject(value: unknown): value is Json;
 /** What rows call a group: a property, a property of sessions, or a cohort. */
 export declare function groupName(entry: unknown): string;
+export declare function groupNames(query: Json): string[] | null;
 /** Read an answer; `asked` is the question, where the answer does not repeat it. An error is a ChartError. */
 export declare function read(answer: unknown, asked: Json | null | undefined): Read;
 export {};

@@ -298,7 +298,7 @@ function sessions(job: Job, tools: Tools): Description {
   const some: Json = single ? found : {};
   const row: any = single ? some : (Array.isArray(found) ? found : [])[0];
   const one: any = row && "timeframe" in row ? [row.value].flat()[0] : row;
-  const groups = [job.read.query.group_by ?? []].flat().map((entry: any) => tools.groupName(entry));
+  const groups = tools.groupNames(job.read.query) ?? [];
   const asked = job.read.query.measures;
   // By time the drawing has the few that are looked at most; the table and CSV have all.
   const few = !single && !asked && !job.settings.all && job.settings.type !== "table" && groups.length === 0;

@@ -89,7 +89,7 @@ export function groupName(entry: unknown): string {
   return String(entry.session ? `session.${entry.session}` : (entry.alias ?? entry.cohort ?? entry.property_name));
 }
 
-function groupNames(query: Json): string[] | null {
+export function groupNames(query: Json): string[] | null {
   const { group_by: groups } = query;
   return groups === null || groups === undefined ? null : [groups].flat().map(groupName);
 }

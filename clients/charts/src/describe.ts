@@ -1,6 +1,6 @@
 // From an answer to a chart description: which type, which axes, which series, and how much of them.
 import { nice } from "d3-array";
-import { groupName, isObject, read, type Cube, type Read, type Row } from "./answer.ts";
+import { groupName, groupNames, isObject, read, type Cube, type Read, type Row } from "./answer.ts";
 import { writerOf } from "./format.ts";
 import { provided, type Job, type Tools } from "./kinds.ts";
 import { settingsOf, type Settings } from "./settings.ts";
@@ -121,8 +121,9 @@ function nameOf(value: Scalar, settings: Settings): string {
 function valueName(value: Scalar, group: string, job: Job): string {
   const { settings } = job;
   const { cohort, session } = groupEntry(job, group);
-  if (typeof value !== "boolean" || !(cohort || session) || settings.names[String(value)] !== undefined)
-    return nameOf(value, settings);
+  const name = nameOf(value, settings);
+  // unless somebody has named it
+  if (typeof value !== "boolean" || !(cohort || session) || name !== String(value)) return name;
   return `${settings.names[group] ?? group}: ${settings.words[value ? "yes" : "no"]}`;
 }
 
@@ -778,7 +779,7 @@ const TOOLS: Tools = {
   only,
   described,
   read,
-  groupName,
+  groupNames,
   nameOf,
   iso: ({ timezone }, instant) => writerOf({ timezone }).iso(Date.parse(instant)),
 };

@@ -20,7 +20,7 @@ export interface Tools {
   read(answer: unknown, asked: Record<string, unknown>): Read;
   /** The day and the minute in the job's zone. */
   iso(job: Job, instant: string): string;
-  groupName(entry: unknown): string;
+  groupNames(query: Record<string, unknown>): string[] | null;
   nameOf(value: string | number | boolean | null, settings: Settings): string;
 }
 

@@ -303,7 +303,7 @@ export const WORDS: Words = {
   number: "Number",
   median: "median {time}",
   expected: "expected",
-  soFar: "Newest, so far: {list}.",
+  soFar: "Newest so far: {list}.",
   yes: "yes",
   no: "no",
   sessions: "duration=Session length (s)|entry=Entry page|exit=Exit page",

@@ -232,7 +232,7 @@ def test_what_is_not_complete_is_dashed_and_what_is_expected_of_counts_stands_be
     answer = still_coming([{"visits": n, "spent": n * 2} for n in (100, 110, 105, 80, 50)])
     made = core.describe(answer)
     assert made["unfinished"] == 2
-    assert made["note"] == "Newest, so far: visits 50 % (44–61 %), spent 25 % (44–61 %)."
+    assert made["note"] == "Newest so far: visits 50 % (44–61 %), spent 25 % (44–61 %)."
     *own, line = made["series"]
     assert [one["name"] for one in own] == ["visits", "spent"]
     assert line["name"] == "visits, expected"
