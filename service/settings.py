@@ -521,7 +521,7 @@ class Settings(BaseSettings):
         description="The most that partial answers of a stored file take, as a share of the file's bytes.",
     )
     partials_events_min: int = Field(
-        20_000,
+        5_000,
         ge=1,
         description="Events of a stored file from which on partial answers of it are kept; smaller files are "
         "soon merged.",

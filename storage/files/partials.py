@@ -34,8 +34,10 @@ SHARE = 0.05
 """The most that the partials of a file take, as a share of its bytes."""
 ENTRY_PART = 0.5
 """The most that one of them takes of that."""
-ROWS_MIN = 20_000
+ROWS_MIN = 5_000
 """Smaller files are soon merged into larger ones, and quickly read."""
+MERGED_PART = 0.5
+"""The most that one table of merged partials takes of the memory."""
 COMPRESSION = 8
 """How much smaller a partial in memory may become: above that it is not even tried."""
 MEMORY_BYTES = 32 << 20
@@ -46,6 +48,8 @@ WEEK_SECONDS = 604_800
 KEYS_MAX = 20_000
 FilePlace = tuple[str, str, tuple[int, ...] | None]
 MergedPartials = tuple[frozenset[tuple[str, int]], pa.Table]
+_MERGED = ""
+"""In place of a file's path: what was refused is not of one file."""
 _MAGIC = b"ACUP"
 _HEADER = struct.Struct("<4sIQ16s")
 """Magic, the µs that it took to compute, the bytes that follow, their digest."""
@@ -76,6 +80,7 @@ class Partials:
         self._entry_share = share * ENTRY_PART
         self._lock = threading.Lock()
         self._memory_left = memory_bytes
+        self._merged_bytes_max = int(memory_bytes * MERGED_PART)
         self._tables: OrderedDict[tuple[str, str], pa.Table] = OrderedDict()
         self._merged: OrderedDict[str, MergedPartials] = OrderedDict()
         self._refused: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -127,8 +132,11 @@ class Partials:
 
     def refuse(self, file: DataFile, key: str) -> None:
         """Remember that a partial is too large to be kept."""
+        self._refuse((file.path, key))
+
+    def _refuse(self, place: tuple[str, str]) -> None:
         with self._lock:
-            self._refused[(file.path, key)] = None
+            self._refused[place] = None
             while len(self._refused) > REFUSED_MAX:
                 self._refused.popitem(last=False)
 
@@ -147,6 +155,9 @@ class Partials:
             return merged
 
     def keep_merged(self, name: str, merged: MergedPartials) -> None:
+        if merged[1].nbytes > self._merged_bytes_max:
+            self.refuse_merged(name)
+            return
         with self._lock:
             before = self._merged.pop(name, None)
             if before is not None:
@@ -154,6 +165,12 @@ class Partials:
             self._merged[name] = merged
             self._memory_left -= merged[1].nbytes
             self._shrink()
+
+    def may_merge(self, name: str) -> bool:
+        return (_MERGED, name) not in self._refused
+
+    def refuse_merged(self, name: str) -> None:
+        self._refuse((_MERGED, name))
 
     def _path(self, file: DataFile, key: str) -> Path:
         return partials_folder(self.root, file.path) / f"{key}{SUFFIX}"

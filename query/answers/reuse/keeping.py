@@ -81,12 +81,49 @@ def merge(
     engine.later.add(name, work)
 
 
-def _kept(plan: PartialsPlan, one: MissingPartial, engine: Engine, store: PartialStore) -> bool:
-    """Compute and keep one partial. False where it is too large."""
+def gather(
+    plan: PartialsPlan,
+    contribution: Callable[[], Contribution],
+    rows: int,
+    merging: tuple[frozenset[tuple[str, int]], pa.Table | None],
+    name: str,
+    engine: Engine,
+    store: PartialStore,
+) -> None:
+    """Have one partial of several files computed later, merged with what was merged before.
+
+    ``merging``: the keys of the result, and what was merged before, with buckets as the query counts them.
+    """
+
+    def work() -> None:
+        of, before = merging
+        _await_pause(engine)
+        table = _run(sql.with_all_columns(contribution(), plan), {}, rows, engine)
+        if table is not None and before is not None:
+            both = pa.concat_tables([before, with_values(table)], promote_options="permissive")
+            statement = sql.merged_partials(plan, both.column_names)
+            table = _run(statement, {sql.PARTIALS: both}, both.num_rows, engine)
+        if table is None:
+            store.refuse_merged(name)
+        else:
+            store.keep_merged(name, (of, with_values(table)))
+
+    engine.later.add(f"{name} together", work)
+
+
+def _await_pause(engine: Engine) -> None:
+    """Wait for a moment without queries, but not for ever."""
     began = time.monotonic()
     while engine.is_busy and time.monotonic() - began < PATIENCE_SECONDS:
         if engine.later.closing.wait(_PAUSE_SECONDS):
-            return True
+            return
+
+
+def _kept(plan: PartialsPlan, one: MissingPartial, engine: Engine, store: PartialStore) -> bool:
+    """Compute and keep one partial. False where it is too large."""
+    _await_pause(engine)
+    if engine.later.closing.is_set():
+        return True
     started = time.perf_counter()
     table = _run(sql.with_all_columns(one.contribution(), plan), {}, one.file.rows, engine)
     if table is None:

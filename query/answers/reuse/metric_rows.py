@@ -23,6 +23,7 @@ from query.engine.runner import Runner
 from query.language.nodes import Buckets, Span
 from query.plan.partials import Contribution, FilePart, PartialsPlan, Unkeepable, part_of_file, plan_partials
 from query.plan.plan import MetricsPlan
+from query.plan.scans import inside
 from query.plan.views import View
 from query.sql import statements
 from query.sql.reuse import partials as sql
@@ -32,7 +33,8 @@ from storage.source import DataFile, believe
 FORMAT = 1
 """Part of every key: raise it when the same statement text gives other partials than before."""
 MERGED_ROWS_MIN = 2_000
-"""Partials that have fewer rows together are merged anew for each question."""
+MERGED_FILES_MIN = 8
+"""Partials of fewer files that have fewer rows together are merged anew for each question."""
 
 
 @dataclass
@@ -45,6 +47,8 @@ class _Files:
     """What was kept and merged before."""
     merged_of: frozenset[tuple[str, int]] = frozenset()
     missing: list[MissingPartial] = field(default_factory=list)
+    refused: dict[tuple[str, int], DataFile] = field(default_factory=dict)
+    """Files within the timeframe whose partials are each too large to be kept."""
     rest: list[DataFile] = field(default_factory=list)
     """The files whose events are read."""
 
@@ -107,6 +111,7 @@ class _Reuse:
         missing = self.files.missing
         if missing:
             keeping.compute(partials, missing, runner.engine, store, lambda: self._merge_again(eligible))
+        self._gather()
 
     def rows(self) -> Iterable[Row]:
         files, query, view = self.files, self._plan.query, self._plan.view
@@ -131,6 +136,25 @@ class _Reuse:
         self.files = self._sorted_out(eligible)
         if self.files.kept:
             self._tables()
+        self._gather()
+
+    def _gather(self) -> None:
+        """Have one partial computed of the files whose own ones are too large: together they may be smaller,
+        since most values occur in many files."""
+        files, query, view = self.files, self._plan.query, self._plan.view
+        if not files.refused or not self._store.may_merge(self._slot):
+            return
+        source = replace(view.source, tail=None, verify=believe)
+        those = _silent(replace(view, files=tuple(files.refused.values()), source=source))
+        keeping.gather(
+            self._partials,
+            lambda: self._partials.contribution(those, query.span, query.buckets),
+            sum(file.rows for file in files.refused.values()),
+            (files.merged_of | files.refused.keys(), files.merged),
+            self._slot,
+            self._runner.engine,
+            self._store,
+        )
 
     def _sorted_out(self, eligible: dict[str, FilePart]) -> _Files:
         files = _Files()
@@ -156,6 +180,8 @@ class _Reuse:
             files.rest.append(part.file)
             if not self._store.is_refused(part.file, key):
                 files.missing.append(MissingPartial(part.file, key, partial(self._contribution, part)))
+            elif inside(part.file, self._plan.query.span):
+                files.refused[key, first] = part.file
         return files
 
     def _key(self, part: FilePart) -> str:
@@ -185,7 +211,8 @@ class _Reuse:
         for part, table in self.files.kept.values():
             tables.append(table if buckets is None else _in_buckets(table, part.first, buckets))
         together = pa.concat_tables(tables, promote_options="permissive")
-        if self.files.kept and together.num_rows >= MERGED_ROWS_MIN:
+        many = len(self.files.kept) >= MERGED_FILES_MIN or together.num_rows >= MERGED_ROWS_MIN
+        if self.files.kept and many:
             of = self.files.merged_of | self.files.kept.keys()
             keeping.merge(self._partials, together, of, self._slot, self._runner.engine, self._store)
         return {sql.PARTIALS: together}

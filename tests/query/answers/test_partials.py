@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 
 from query import json_encoding
 from query.answers.pipeline import answer
+from query.answers.reuse import metric_rows
 from query.engine.engine import Engine
 from query.language.nodes import (
+    Analysis,
     Buckets,
     Filter,
+    Metric,
     MetricQuery,
     ParsedQuery,
     Span,
@@ -31,6 +34,8 @@ from tests.query.support_source import Event, schema_of, table_of, write_file
 from tests.support.scale import examples
 
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
+MOMENT = "2026-01-01T00:00:00.000Z"
+KEEN = {"timestamp": MOMENT, "created_at": MOMENT, "id": "0" * 24}
 LARGE = 1e9
 """As a share of a file: everything may be kept."""
 
@@ -50,7 +55,9 @@ def keeping(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         temp_folder=tmp_path_factory.mktemp("spill"),
         temp_bytes_max=1 << 30,
     )
-    yield made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metric_rows, "MERGED_FILES_MIN", 2)
+        yield made
     made.close()
 
 
@@ -125,7 +132,7 @@ def same(raw: Engine, keeping: Engine, query: Any, source: Source, forced: tuple
     queries=st.lists(strategies.metric_queries(), min_size=1, max_size=3),
     forced=strategies.filter_lists,
     seed=st.integers(0, 2**32),
-    share=st.sampled_from([LARGE, LARGE, LARGE, 0.2, 0.6]),
+    share=st.sampled_from([LARGE, LARGE, LARGE, 0.0, 0.2, 0.6]),
 )
 def test_metrics_asked_with_a_store_are_answered_as_without(
     engine: Engine,
@@ -153,6 +160,28 @@ def test_metrics_asked_with_a_store_are_answered_as_without(
                 same(engine, keeping, later, source, filters)
                 keeping.later.settle()
             spoil(store, rng)
+    finally:
+        keeping.partials = None
+
+
+def test_files_whose_partials_are_too_large_have_one_together(
+    engine: Engine, keeping: Engine, data_folder: Path, tmp_path: Path
+) -> None:
+    rng = random.Random(8)
+    collection = Collection(data_folder, rng)
+    reused: list[int] = []
+    store = Partials(tmp_path / "partials", rows_min=1, share=0.0, reused=reused.append)
+    keeping.partials = store
+    distinct = MetricQuery("visits", (Metric(Analysis.COUNT_UNIQUE, "user"),))
+    try:
+        for files in range(1, 6):
+            collection.append([{"user": rng.randint(0, 40), "keen": keen} for keen in [KEEN] * 30])
+            collection.flush()
+            for _ in range(3):
+                same(engine, keeping, distinct, collection.source(), ())
+                keeping.later.settle()
+            assert reused[-1] == files, "of all files, also of the new one"
+        assert not list(store.root.rglob("*.part")), "in memory only"
     finally:
         keeping.partials = None
 
