@@ -117,6 +117,14 @@ def finite(expression: Statement) -> Statement:
     return sql("(CASE WHEN isfinite({}) THEN {} END)", expression, expression)
 
 
+def rank(count: Statement, fraction: Decimal) -> Statement:
+    """Which of so many values in order, from 1 on, is the percentile: the least one that this part of them
+    does not exceed."""
+    numerator, denominator = fraction.as_integer_ratio()
+    terms = (whole(numerator), whole(denominator - 1), whole(denominator))
+    return sql("greatest(1, (CAST({} AS HUGEINT) * {} + {}) // {})", count, *terms)
+
+
 def _extreme(function: str, column: Column) -> Statement:
     if column.kind is ColumnKind.LONG:
         return sql("CAST({}(CAST({} AS BIGNUM)) AS VARCHAR)", Statement(function), col(column))

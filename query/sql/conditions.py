@@ -35,6 +35,20 @@ from query.sql.statement import (
 )
 
 _EARTH_RADIUS_MILES = 3958.7613
+_SEPARATORS = "/.:?&=#"
+
+
+def _contains(cell: Statement, text: str) -> Statement:
+    """Whether a cell contains a text.
+
+    DuckDB jumps to the first place of the text's first character and compares at each place from there on.
+    The separators of paths are in the beginning of most texts, so what follows them is looked for first.
+    """
+    rest = text.lstrip(_SEPARATORS)
+    whole_text = sql("contains({}, {})", cell, bound(text))
+    if len(rest) in (0, len(text)):
+        return whole_text
+    return sql("(contains({}, {}) AND {})", cell, bound(rest), whole_text)
 
 
 def condition(predicate: Predicate) -> Statement:
@@ -57,7 +71,7 @@ def condition(predicate: Predicate) -> Statement:
         case p.OneOf():
             return _one_of(predicate)
         case p.ContainsText(column=column, text=text):
-            return sql("contains({}, {})", col(column), bound(text))
+            return _contains(col(column), text)
         case p.Matches(column=column, pattern=pattern):
             return sql("regexp_matches({}, {})", col(column), bound(pattern))
         case p.HasElement():

@@ -69,6 +69,8 @@ class Note(StrEnum):
     DATES = "the texts that are dates"
     PARTIALS = "what was kept of files, and what other events contribute"
     MERGED = "what was kept of files, merged"
+    SAMPLE = "a sample of the values, and between which of them each percentile may lie"
+    NEAR = "each percentile, if it is where the sample says"
     RANKS = "where each value stands among those of its group"
     PERIODS = "how many events each period has"
 

@@ -15,6 +15,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from query.answers.percentiles import narrowed_rows
 from query.answers.reuse import keeping
 from query.answers.reuse.keeping import MissingPartial
 from query.engine.engine import Row
@@ -70,6 +71,9 @@ def metric_rows(plan: MetricsPlan, runner: Runner) -> tuple[MetricsPlan, Iterabl
             work = _Reuse(partials, plan, runner, store, eligible)
             if work.files.reused:
                 return partials.merged, work.rows()
+    narrowed = narrowed_rows(plan, runner)
+    if narrowed is not None:
+        return plan, narrowed
     tables = plan.view.tables(plan.scan)
     rows = runner.rows(statements.metrics(plan), tables, reads=plan.view.rows, lists=plan.has_lists)
     return plan, rows

@@ -14,7 +14,7 @@ from query.plan.aggregates import Aggregate, AggregateRole
 from query.plan.columns import Column, ColumnKind
 from query.plan.keys import KeyPart
 from query.plan.partials import Contribution, PartialsPlan, PartialState
-from query.sql.aggregates import aggregate, finite, numeric
+from query.sql.aggregates import aggregate, finite, numeric, rank
 from query.sql.intervals import bucket_index, bucketed, counts_us, runs_of
 from query.sql.keys import PART_TYPES, key_parts, unnested
 from query.sql.statement import TYPES, Note, Statement, col, joined, name, noted, sql, whole
@@ -259,15 +259,6 @@ def _merge(state: PartialState, wanted: Aggregate) -> Statement:
 
 def _quantile(state: PartialState, wanted: Aggregate) -> Statement:
     """The least value that so many values, counted with how often each occurs, do not exceed."""
-    fraction = Decimal(wanted.fraction or 0)
-    numerator, denominator = fraction.as_integer_ratio()
-    total = sql("CAST({} AS HUGEINT)", name(_total_name(state)))
-    rank = sql(
-        "greatest(1, ({} * {} + {}) // {})",
-        total,
-        whole(numerator),
-        whole(denominator - 1),
-        whole(denominator),
-    )
-    least = sql("min({}) FILTER (WHERE {} >= {})", name(state.name), name(_upto_name(state)), rank)
+    at = rank(name(_total_name(state)), Decimal(wanted.fraction or 0))
+    least = sql("min({}) FILTER (WHERE {} >= {})", name(state.name), name(_upto_name(state)), at)
     return finite(least)
