@@ -18,7 +18,7 @@ from query.plan import predicates as p
 from query.plan.aggregates import Aggregate, AggregateRole
 from query.plan.plan import MetricsPlan
 from query.plan.scans import Scan, inside
-from query.sql import percentiles as sql
+from query.sql import statements
 from storage.source import believe
 
 ROWS_MIN = 1_000_000
@@ -46,7 +46,7 @@ def narrowed_rows(plan: MetricsPlan, runner: Runner) -> list[Row] | None:
     if bounds is None:
         return None
     both = [(_fraction(one), bounds[_fraction(one)]) for one in asked]
-    statement = sql.between(plan.scan, asked[0].columns, both)
+    statement = statements.percentiles_between(plan.scan, asked[0].columns, both)
     rows = list(runner.rows(statement, plan.view.tables(plan.scan), reads=plan.view.rows))
     return None if any(cell is None for row in rows for cell in row) else rows
 
@@ -90,7 +90,7 @@ def _bounds(
     """Between which values each percentile most likely lies."""
     least = [max(Decimal(0), fraction - MARGIN) for fraction in fractions]
     greatest = [min(Decimal(1), fraction + MARGIN) for fraction in fractions]
-    statement = sql.of_sample(scans, one.columns, [*least, *greatest], SAMPLED_EACH)
+    statement = statements.percentiles_of_sample(scans, one.columns, [*least, *greatest], SAMPLED_EACH)
     ((number, found),) = runner.rows(statement, {}, reads=SAMPLED_EACH * len(scans))
     if number < SAMPLED_MIN or not all(map(math.isfinite, found)):
         return None

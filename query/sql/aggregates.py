@@ -86,7 +86,8 @@ def _deviation(values: Statement, offset: float) -> Statement:
     values are by far nearer to each other than to the offset."""
     less = sql("({} - {})", values, Statement(repr(offset)))
     return sql(
-        "(CASE WHEN min({}) = max({}) THEN 0.0 WHEN abs(avg({})) > {} * stddev_pop({}) THEN 'nan'::DOUBLE ELSE {} END)",
+        "(CASE WHEN min({}) = max({}) THEN 0.0"
+        " WHEN abs(avg({})) > {} * stddev_pop({}) THEN 'nan'::DOUBLE ELSE {} END)",
         values,
         values,
         less,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from query.language.nodes import Order
 from query.plan.aggregates import MetricPlan
@@ -12,12 +13,14 @@ from query.plan.exact_sums import EXACT_DOUBLES, error_factors
 from query.plan.plan import MetricsPlan
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan
-from query.sql.aggregates import aggregate, aggregates_of
+from query.sql.aggregates import aggregate, aggregates_of, numeric, rank
 from query.sql.conditions import condition
 from query.sql.intervals import bucket_index, bucketed, counts_us, runs_of, whole_index
 from query.sql.keys import key_parts, unnested
 from query.sql.reading import filtered
-from query.sql.statement import TYPES, Note, Statement, bound, col, joined, noted, sql, whole
+from query.sql.statement import TYPES, Note, Statement, bound, col, joined, name, noted, sql, whole
+
+_VALUE = name("$value")
 
 
 def extents(paths: Sequence[str], column: Column) -> Statement:
@@ -248,6 +251,40 @@ def cuts(scan: Scan, size: int, limit: int) -> Statement:
         whole(size),
     )
     return noted(Note.SLICES, slices)
+
+
+def percentiles_of_sample(
+    scans: Sequence[Scan], columns: Sequence[Column], fractions: Sequence[Decimal], rows_each: int
+) -> Statement:
+    """One row: the number of values in the first rows of each scan, and the list of these percentiles."""
+    rows = [
+        sql("(SELECT {} AS {}{}\nLIMIT {})", *_value_of(scan, columns), whole(rows_each)) for scan in scans
+    ]
+    listed = joined(", ", map(bound, fractions))
+    selected = sql("SELECT count({}), quantile_disc({}, [{}])", _VALUE, _VALUE, listed)
+    return noted(Note.SAMPLE, sql("{}\nFROM ({})", selected, joined("\nUNION ALL\n", rows)))
+
+
+def percentiles_between(
+    scan: Scan, columns: Sequence[Column], asked: Sequence[tuple[Decimal, tuple[float, float]]]
+) -> Statement:
+    """One row: each percentile, if it lies between two numbers; null where it does not."""
+    count = sql("count({})", _VALUE)
+    cells = []
+    for fraction, (least, greatest) in asked:
+        less = sql("count(*) FILTER (WHERE {} < {})", _VALUE, bound(least))
+        near = sql(
+            "list({}) FILTER (WHERE {} BETWEEN {} AND {})", _VALUE, _VALUE, bound(least), bound(greatest)
+        )
+        place = sql("CAST({} - {} AS BIGINT)", rank(count, fraction), less)
+        cells.append(sql("(CASE WHEN {} > 0 THEN list_sort({})[{}] END)", place, near, place))
+    rows = sql("SELECT {} AS {}{}", *_value_of(scan, columns))
+    return noted(Note.NEAR, sql("SELECT {}\nFROM ({})", joined(", ", cells), rows))
+
+
+def _value_of(scan: Scan, columns: Sequence[Column]) -> tuple[Statement, Statement, Statement]:
+    """The value, its name and ``FROM …``."""
+    return numeric(columns), _VALUE, unnested(scan, (), zoned=True)
 
 
 def regex_check(pattern: str) -> Statement:

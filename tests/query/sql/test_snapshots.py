@@ -46,7 +46,7 @@ from query.plan.profile import GroupedColumn, ProfilePlan, ProfileQuery, plan_pr
 from query.plan.scans import Scan
 from query.plan.sessions import SessionColumn, SessionJoin
 from query.plan.views import Views
-from query.sql import behaviour, identities, percentiles, profiles, statements
+from query.sql import behaviour, identities, profiles, statements
 from query.sql.reuse import partials
 from query.sql.statement import Note, Statement
 from tests.query.compiled import statement_of
@@ -150,10 +150,10 @@ BESIDE: dict[str, Callable[[], Statement]] = {
     "beside_profile_dates": lambda: profiles.dates(scanned(MIXED[0]), MIXED[:1]),
     "beside_profile_nulls": lambda: profiles.nulls(scanned(NULLS_COLUMN), NULLS_COLUMN),
     "beside_profile_periods": lambda: profiles.periods(scanned(TIMESTAMP_COLUMN), "day"),
-    "beside_percentiles_of_a_sample": lambda: percentiles.of_sample(
+    "beside_percentiles_of_a_sample": lambda: statements.percentiles_of_sample(
         [scanned(PRICE), scanned(PRICE)], (PRICE,), [Decimal("0.494"), Decimal("0.506")], 20_000
     ),
-    "beside_percentiles_near_the_sample": lambda: percentiles.between(
+    "beside_percentiles_near_the_sample": lambda: statements.percentiles_between(
         scanned(PRICE), (PRICE,), [(Decimal("0.5"), (3.5, 4.25))]
     ),
     "beside_partial_of_files": lambda: partials.with_all_columns(contributed(), kept()),
