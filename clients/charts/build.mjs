@@ -5,7 +5,7 @@ const HERE = import.meta.dirname;
 clean(HERE);
 declare(HERE);
 await bundle(HERE, [
-  { entry: "src/all.ts", file: "draw.js", format: "iife", globalName: "AcumenDraw" },
+  { entry: "src/all.ts", file: "draw.js", format: "iife", globalName: "AcumenDraw", target: "es2022" },
   {
     entry: "src/components/index.ts",
     file: "acumen-charts.js",

@@ -215,7 +215,7 @@ function recast(job: Job, tools: Tools, value: (one: any) => Json, labels: strin
   return { ...job, read: { ...job.read, ...tools.read({ ...rest, result }, asked), metadata: job.read.metadata } };
 }
 
-/** How far groups or intervals got: a number for each step. */
+/** How far groups or intervals got: a number for each step, and in tables and over time which part got to the last one. */
 function funnelInParts(job: Job, tools: Tools): Description | null {
   const { outer } = job.read;
   const held = isObject(outer.result) ? outer.result : outer;
@@ -223,11 +223,16 @@ function funnelInParts(job: Job, tools: Tools): Description | null {
   if (!Array.isArray(list) || !list.some(isObject)) return null;
   const steps: Json[] = held.steps ?? job.read.query.steps ?? [];
   const labels = steps.map((one, index) => `${index + 1}. ${one.event_collection}`);
+  const last = labels.length - 1;
   const { steps: _, ...rest }: Json = { ...outer, result: list };
+  const { settings } = job;
+  const timed = list.every((one: Json) => "timeframe" in one);
+  const type = settings.type ?? (timed ? null : "bar");
+  // Over time the conversion has a panel of its own; lines of each group would be too many.
+  if (settings.all || type === "table" || (!type && !isObject(list[0].value[0]))) labels.push(`${labels[last]} ÷ ${labels[0]}`);
   const made = recast({ ...job, read: { ...job.read, outer: rest } }, tools, (values) =>
-    Object.fromEntries(labels.map((label, index) => [label, Array.isArray(values) ? values[index] : null])), labels);
-  const type = job.settings.type ?? (list.every((one: Json) => "timeframe" in one) ? null : "bar");
-  return tools.described({ ...made, settings: { ...job.settings, type } });
+    Object.fromEntries(labels.map((label, at) => [label, (at > last ? (values?.[0] ? values[last] / values[0] : null) : values?.[at]) ?? null])), labels);
+  return inPanels(tools.described({ ...made, settings: { ...settings, type } }), (label) => (/ ÷ /.test(label) ? 1 : 0));
 }
 
 function funnel(job: Job, tools: Tools): Description | null {
@@ -285,7 +290,7 @@ function inPanels(made: Description, panelOf: (label: string) => number): Descri
 
 function formatted(label: string): { format?: NumberFormat } {
   if (/^duration_/.test(label)) return { format: SECONDS };
-  if (/_rate$|^(dau|wau)_/.test(label)) return { format: PERCENT };
+  if (/_rate$|^(dau|wau)_| ÷ /.test(label)) return { format: PERCENT };
   return {};
 }
 
@@ -306,7 +311,9 @@ function sessions(job: Job, tools: Tools): Description {
   const picked = (value: any) => Object.fromEntries(labels.map((label) => [label, value?.[label] ?? null]));
   const held = (value: any) => ({ ...Object.fromEntries(groups.map((name) => [name, value?.[name] ?? null])), ...picked(value) });
   const made = recast(job, tools, single ? picked : held, labels);
-  const described = tools.described(made);
+  // The table says what stands below the numbers too.
+  const cells = single && job.settings.type === "table";
+  const described = tools.described(cells ? { ...made, settings: { ...job.settings, type: null } } : made);
   if (!described.metrics) {
     const panels = (label: string) => (/^duration/.test(label) ? 2 : /rate$/.test(label) ? 1 : /per_session/.test(label) ? 3 : 0);
     return inPanels(described, panels);
@@ -334,7 +341,7 @@ function sessions(job: Job, tools: Tools): Description {
     rows,
     formats: described.metrics.map((one) => formatted(one.name).format),
   };
-  return { ...described, metrics, table };
+  return { ...described, ...(cells ? { type: "table" } : {}), metrics, table };
 }
 
 /** The compared period beside each series, dashed; of a single number the change. */

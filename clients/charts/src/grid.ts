@@ -36,13 +36,17 @@ function take(least: number[], width: number, gap: number): number {
 
 /** As many rows and columns as there is room for; a last line says how many there are beside them. */
 export function grid(pen: Pen, description: Description, box: Box): Marks {
-  const { columns, rows } = tableOf(description, { words: pen.words });
+  const { columns, rows, formats } = tableOf(description, { words: pen.words });
   const fit = Math.max(1, Math.floor((box.height - ROW) / ROW));
   const shown = rows.length > fit ? Math.max(1, fit - 1) : rows.length;
   const gap = 20;
   const probe = rows
     .slice(0, shown)
-    .map((row) => columns.slice(0, 40).map((column, at) => cellText(row[at], column, pen.writer)));
+    .map((row, place) =>
+      columns
+        .slice(0, 40)
+        .map((column, at) => cellText(row[at], { ...column, format: formats?.[place] ?? column.format }, pen.writer)),
+    );
   const needs = columns
     .slice(0, 40)
     .map(

@@ -168,18 +168,56 @@ def test_sessions_have_their_units_and_their_pages(core: Core) -> None:
     drawn = {text.text for text in texts(core.draw(answer, resolve=True))}
     assert {"6", "50%", "1m 30s"} <= drawn
     assert made["table"]["rows"][-2:] == [["Entries", "/", 2], ["Entries", "Other (3 more)", 4]]
+    as_table = core.describe(answer, type="table")
+    assert (as_table["type"], as_table["table"]) == ("table", made["table"])
+    cells = {text.text for text in texts(core.draw(answer, {"type": "table"}, resolve=True))}
+    assert {"50%", "1m 30s"} <= cells
+
+
+STEPS = [{"event_collection": "visits"}, {"event_collection": "orders"}]
+RATIO = "2. orders ÷ 1. visits"
+
+
+def in_parts(rows: list[Any], **asked: Any) -> Json:
+    return {"result": rows, "steps": STEPS, "query": {"analysis_type": "funnel", **asked}}
 
 
 @pytest.mark.parametrize("parts", ["groups", "intervals"])
 def test_a_funnel_in_parts_has_a_number_for_each_step(core: Core, parts: str) -> None:
-    steps = [{"event_collection": "visits"}, {"event_collection": "orders"}]
     rows: list[Any] = [{"country": "DE", "result": [4, 3]}, {"country": None, "result": [1, 0]}]
     if parts == "intervals":
         rows = [{"timeframe": frame, "value": [4, 3]} for frame in FRAMES]
-    made = core.describe({"result": rows, "steps": steps, "query": {"analysis_type": "funnel"}})
+    made = core.describe(in_parts(rows))
     assert made["type"] == ("bar" if parts == "groups" else "line")
-    assert [one["name"] for one in made["series"]] == ["1. visits", "2. orders"]
-    assert [one["values"][0] for one in made["series"]] == [4, 3]
+    ratio = [RATIO] if parts == "intervals" else []
+    assert [one["name"] for one in made["series"]] == ["1. visits", "2. orders", *ratio]
+    assert [one["values"][0] for one in made["series"]][:2] == [4, 3]
+
+
+def test_a_funnel_over_time_has_its_conversion_in_a_panel_below(core: Core) -> None:
+    values = [[4, 3], [0, 0]]
+    rows = [{"timeframe": frame, "value": value} for frame, value in zip(FRAMES, values, strict=False)]
+    made = core.describe(in_parts(rows))
+    assert [one["panel"] for one in made["series"]] == [0, 0, 1]
+    assert made["series"][2]["values"] == [0.75, None]
+    assert any(text.text.endswith("%") for text in texts(core.draw(in_parts(rows), resolve=True)))
+
+
+def test_a_funnel_over_time_in_groups_has_their_conversions_in_its_table(core: Core) -> None:
+    groups = [{"country": "DE", "result": [4, 3]}, {"country": "PL", "result": [2, 1]}]
+    answer = in_parts([{"timeframe": frame, "value": groups} for frame in FRAMES])
+    assert not any(RATIO in one["name"] for one in core.describe(answer)["series"])
+    header, first, *_ = core.csv(answer, all=True).splitlines()
+    assert header.count("1. visits") == 4 and first.endswith(",4,3,0.75,2,1,0.5")
+
+
+def test_the_table_of_a_funnel_in_groups_has_their_conversions(core: Core) -> None:
+    answer = in_parts([{"country": "DE", "result": [4, 3]}, {"country": "PL", "result": [0, 0]}])
+    header, *lines = core.csv(answer, type="table").splitlines()
+    assert header == f"country,1. visits,2. orders,{RATIO}"
+    assert lines == ["DE,4,3,0.75", "PL,0,0,"]
+    cells = {text.text for text in texts(core.draw(answer, {"type": "table"}, width=900, resolve=True))}
+    assert "75%" in cells
 
 
 def test_a_funnel_says_how_long_its_steps_took(core: Core) -> None:

@@ -258,6 +258,14 @@ def test_a_funnel_is_made_in_fields(shop: Visitor) -> None:
     expect(page.get_by_label("Steps follow")).to_have_value("ordered")
 
 
+def test_a_funnel_over_time_shows_its_conversion_and_where_its_times_are(shop: Visitor) -> None:
+    steps = [{"event_collection": "visits"}, {"event_collection": "purchases"}]
+    asked = {"order": "ordered", "actor_property": "user.id", "steps": steps, "times": True}
+    page = shop.explore(analysis_type="funnel", timeframe="this_2_weeks", interval="daily", **asked)
+    expect(page.locator("acumen-chart")).to_contain_text("2. purchases ÷ 1. visits")
+    expect(page.get_by_text("over time the times stand under “JSON”")).to_be_visible()
+
+
 def test_the_other_forms_are_begun_from_the_question_before(shop: Visitor) -> None:
     page = shop.explore(analysis_type="count", event_collection="purchases", filters=[PRO])
     shop.drawn()

@@ -63,6 +63,7 @@ export function FunnelForm({ form, context }: FormProps) {
             <Pick form={form} name="attribution" label="The group is that of" choices={[["", "The first step"], ["last", "The last step that was reached"], ...steps.map((_, at) => [String(at + 1), `Step ${at + 1}`] as const)]} />
           )}
           <Check form={{ ...form, own: { times: Boolean(own.times) }, set: ({ times }) => set({ times }) }} name="times" label="How long each step takes" />
+          {own.times && (groups || own.interval) && <p class="hint">Of groups and over time the times stand under “JSON”; the chart has those of a funnel in one piece.</p>}
           <More label="More about the order" open={["equal_times", "exclusions", "hold", "counting", "session_gap"].some((name) => own[name] !== undefined || form.fault(name))}>
             <Pick form={form} name="counting" label="A number counts" choices={COUNTINGS} />
             {own.counting === "sessions" && <Span form={form} name="session_gap" label="A session ends after" unit="minutes" placeholder="30" />}
