@@ -88,6 +88,12 @@ PAGES: dict[str, str] = {
         show=["orders", "orders.rolling"],
         completeness=True,
     ),
+    "explore-why": asked(
+        **REVENUE,
+        interval="daily",
+        filters=[{"property_name": "device.type", "operator": "eq", "property_value": "mobile"}],
+    )
+    + "&view=why",
     "explore-cohort": asked(
         analysis_type="count_unique",
         event_collection="page_views",

@@ -27,8 +27,8 @@ _INT64_END = 2**63
 
 
 def explanation(trace: Trace, views: Views) -> dict[str, Any]:
-    """The explanation as a JSON value: statements in the order run, sources in the order requested, and the
-    number of events that the catalog counted.
+    """The explanation as a JSON value: statements in the order run, sources in the order requested, what was
+    reused of earlier answers, and the number of events that the catalog counted.
 
     Its size is limited; the numbers of characters, items and parameters left out are included.
     """
@@ -36,6 +36,10 @@ def explanation(trace: Trace, views: Views) -> dict[str, Any]:
     return {
         "statements": [_statement(one, names) for one in trace.statements],
         "sources": [_source(collection, view) for collection, view in views.asked],
+        "reused": [
+            {"collection": name, "partial_answers": one.partials, "events": one.events}
+            for name, one in trace.reused.items()
+        ],
         "events_counted_by_catalog": trace.counted,
     }
 

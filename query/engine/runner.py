@@ -15,14 +15,22 @@ from query.sql.statement import Statement
 
 
 @dataclass
+class Reuse:
+    """What kept partial answers spared: how many were used, and the events of their files, not read again."""
+
+    partials: int = 0
+    events: int = 0
+
+
+@dataclass
 class Trace:
     """A record of the work done for one answer."""
 
     statements: list[Statement] = field(default_factory=list)
     counted: int = 0
     """Events that were counted by the catalog without being read."""
-    reused: dict[str, int] = field(default_factory=dict)
-    """For each collection, how many times a kept partial answer of a file was used."""
+    reused: dict[str, Reuse] = field(default_factory=dict)
+    """By collection."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,9 +122,6 @@ def plan_partials(plan: MetricsPlan) -> PartialsPlan:
     spans_buckets = plan.buckets is None or query.span == Span(plan.buckets.edges[0], plan.buckets.edges[-1])
     if view.exact or view.held is not None or plan.counted or not spans_buckets:
         raise Unkeepable
-    if view.source.past:
-        # Asked seldom, of files that are to go.
-        raise Unkeepable
     if plan.scan.sessions:
         # A file's events belong to sessions that events of other files make longer.
         raise Unkeepable

@@ -49,7 +49,7 @@ SHOWN_METADATA = ("display_name", "visualization")
 """Fields of the metadata that a client needs to display a result."""
 SHOWN_QUERY = ("analysis_type", "interval", "group_by", "timeframe", "timezone")
 """Parameters of the query that an embed token sees."""
-KEPT_BESIDE = ("compare", "summary")
+KEPT_BESIDE = ("compare", "completeness", "summary", "erased_since")
 """Fields of an answer that are kept beside its ``result``."""
 _SHOWN_STEP = ("event_collection", "optional", "inverted", "timeframe", "timezone")
 

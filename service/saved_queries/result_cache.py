@@ -195,8 +195,9 @@ class ResultCache:
         if changes:
             # A question of its own: the filters for ad-hoc questions hold too, as they do for the schema.
             audience = FilterScope(caller.filters_for(Permission.SCHEMA))
+            query, as_of = changed(query, changes), changes.as_of
             return await self._computed_now(
-                caller, changed(query, changes), ask, audience, plain=plain, reuses=True
+                caller, query, ask, audience, plain=plain, reuses=not as_of, as_of=as_of
             )
         if not query.refresh_rate:
             return await self._computed_now(caller, query, ask, cached, plain=plain)
@@ -231,6 +232,7 @@ class ResultCache:
         *,
         plain: bool,
         reuses: bool = False,
+        as_of: str = "",
     ) -> QueryResponse:
         """The answer for a query whose result is not stored: computed now, with the definition around it.
 
@@ -240,7 +242,7 @@ class ResultCache:
         ask.count(analysis)
 
         def compute(now_us: int, deadline: Deadline) -> QueryResponse:
-            result, warnings = self.results.now(query, audience, now_us, deadline)
+            result, warnings = self.results.now(query, audience, now_us, deadline, as_of)
             shown = _shown(query, result, detail)
             return QueryResponse(_body(query, None, shown, plain=plain, detail=detail), warnings)
 

@@ -38,10 +38,11 @@ from query.engine.engine import CancelToken, Deadline, Engine
 from query.errors import DataDamaged, InvalidQuery, QueryCancelled, QueryError
 from query.language.analyses.behaviour_nodes import FunnelQuery
 from query.language.nodes import Filter, ParsedQuery
-from query.language.parse import parse
+from query.language.parse import AS_OF, parse
 from query.language.preferences import ACTOR, KEEN, ROUND, WEEK_START, Preferences
 from query.limits import Limits
 from service.errors import ServiceUnavailable
+from service.queries import past
 from service.queries.project_preferences import ProjectPreferences
 from service.queries.query_service import written
 from service.queries.saved_cohorts import SavedCohorts
@@ -50,6 +51,7 @@ from service.saved_queries.definition import KEPT_BESIDE, analysis_type, is_funn
 from storage.catalog.catalog import Catalog
 from storage.catalog.derived.records import SavedQuery, SavedResult, SavedRun
 from storage.disk.durable_files import new_file
+from storage.read.versions import Version
 from storage.source import Source
 
 SEEN_MAX = 4_096
@@ -120,11 +122,16 @@ class Results:
         return Deadline.after(self._limits.timeout_seconds, token)
 
     def now(
-        self, query: SavedQuery, audience: FilterScope, now_us: int, deadline: Deadline
+        self, query: SavedQuery, audience: FilterScope, now_us: int, deadline: Deadline, as_of: str = ""
     ) -> tuple[bytes, tuple[str, ...]]:
-        """The result as JSON, and warnings; nothing is stored. Raises QueryError."""
-        request = self._parsed(query, now_us, deadline)
-        computed = self._answer(query, request, self._source_of(query), audience, deadline)
+        """The result as JSON, and warnings; nothing is stored.
+
+        ``as_of`` names an earlier version of the events. Raises QueryError.
+        """
+        version = past.named_version(self._reader, AS_OF, as_of, now_us) if as_of else None
+        request = self._parsed(query, now_us if version is None else version.instant_us, deadline, version)
+        source_of = past.source_of(self._reader, query.project_id, version)
+        computed = self._answer(query, request, source_of, audience, deadline)
         _check_complete(computed)
         return self._result(query, computed), tuple(computed.warnings)
 
@@ -241,7 +248,9 @@ class Results:
     def _source_of(self, query: SavedQuery) -> Callable[[str], Source]:
         return lambda name: self._reader.source(query.project_id, name)
 
-    def _parsed(self, query: SavedQuery, now_us: int, deadline: Deadline | None) -> ParsedQuery:
+    def _parsed(
+        self, query: SavedQuery, now_us: int, deadline: Deadline | None, version: Version | None = None
+    ) -> ParsedQuery:
         params = json.loads(query.query)
         return parse(
             params["analysis_type"],
@@ -251,6 +260,7 @@ class Results:
             check_regex=self._engine.check_regex,
             check=deadline.check if deadline is not None else lambda: None,
             preferences=self._preferences.of(query.project_id),
+            version="" if version is None else str(version),
             find_cohort=self._cohorts.of(query.project_id),
         )
 
@@ -292,6 +302,7 @@ class Results:
         body = computed.body
         if is_funnel(analysis_type(query)):
             nested = {"result": body["result"], "steps": body["steps"], "actors": body.get("actors")}
+            nested |= {name: body[name] for name in ("erased_since",) if name in body}
             return written(nested, self._limits)
         parts = [written(body["result"], self._limits)]
         for name in KEPT_BESIDE:

@@ -1,4 +1,5 @@
-"""What a request for a saved query's result may change of the question: timeframe, interval and filters.
+"""What a request for a saved query's result may change of the question: timeframe, interval and filters,
+and of which version of the events it is.
 
 A changed question is a question of its own: it needs the right to ask questions, and a key's filters for
 questions hold for it beside those for saved queries. An embed token may change what its condition ``viewer``
@@ -17,6 +18,7 @@ from query.language.filters import CheckRegex, parse_filters
 from query.language.normal_form import normalised
 from query.language.parameter_table import EXTRACTION, FUNNEL, PATHS
 from query.language.parameters import check_filters, is_unordered
+from query.language.parse import AS_OF
 from query.language.query_string import from_query_string
 from query.limits import Limits
 from query.plan.operators import filter_paths
@@ -40,9 +42,11 @@ class Changes:
     params: Mapping[str, Any]
     filtered: frozenset[str] = frozenset()
     """The properties that the added filters name."""
+    as_of: str = ""
+    """The version of the events that the result is to be of, or an instant; empty: the present one."""
 
     def __bool__(self) -> bool:
-        return bool(self.params)
+        return bool(self.params or self.as_of)
 
 
 def read_changes(pairs: Sequence[tuple[str, str]], limits: Limits, check_regex: CheckRegex) -> Changes:
@@ -61,6 +65,8 @@ def check_may_change(caller: Caller, changes: Changes) -> None:
     if grant is None:
         caller.require(Permission.QUERIES)
         return
+    if changes.as_of:
+        raise Forbidden(f"'{AS_OF}' is not for embed tokens.")
     if not grant.key_asks:
         raise Forbidden(
             "The embed token's access key lacks the permission 'queries', which changing a saved query needs."

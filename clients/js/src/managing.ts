@@ -57,6 +57,8 @@ export interface ViewerChanges {
   interval?: string;
   timezone?: Timezone;
   filters?: readonly Filter[];
+  /** The version that an `explain` named, or an instant; not for embed tokens. */
+  as_of?: string;
 }
 
 export class SavedQueries {

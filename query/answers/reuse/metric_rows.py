@@ -20,7 +20,7 @@ from query.answers.reuse import keeping
 from query.answers.reuse.keeping import MissingPartial
 from query.engine.engine import Row
 from query.engine.partials import PartialStore
-from query.engine.runner import Runner
+from query.engine.runner import Reuse, Runner
 from query.language.nodes import Buckets, Span
 from query.plan.partials import Contribution, FilePart, PartialsPlan, Unkeepable, part_of_file, plan_partials
 from query.plan.plan import MetricsPlan
@@ -52,6 +52,9 @@ class _Files:
     """Files within the timeframe whose partials are each too large to be kept."""
     rest: list[DataFile] = field(default_factory=list)
     """The files whose events are read."""
+
+    reused_events: int = 0
+    """The events of the files of which a partial was kept."""
 
     @property
     def reused(self) -> int:
@@ -113,14 +116,15 @@ class _Reuse:
         self._slot = self._name if buckets is None else f"{self._name} {len(buckets.edges)}"
         self.files = self._sorted_out(eligible)
         missing = self.files.missing
-        if missing:
+        if missing and not plan.view.source.past:
             keeping.compute(partials, missing, runner.engine, store, lambda: self._merge_again(eligible))
         self._gather()
 
     def rows(self) -> Iterable[Row]:
         files, query, view = self.files, self._plan.query, self._plan.view
-        reused = self._runner.trace.reused
-        reused[query.collection] = reused.get(query.collection, 0) + files.reused
+        spared = self._runner.trace.reused.setdefault(query.collection, Reuse())
+        spared.partials += files.reused
+        spared.events += files.reused_events
         self._store.note_reused(files.reused)
         source = replace(view.source, verify=believe)
         rest_view = _silent(replace(view, files=tuple(files.rest), source=source))
@@ -146,7 +150,7 @@ class _Reuse:
         """Have one partial computed of the files whose own ones are too large: together they may be smaller,
         since most values occur in many files."""
         files, query, view = self.files, self._plan.query, self._plan.view
-        if not files.refused or not self._store.may_merge(self._slot):
+        if not files.refused or view.source.past or not self._store.may_merge(self._slot):
             return
         source = replace(view.source, tail=None, verify=believe)
         those = _silent(replace(view, files=tuple(files.refused.values()), source=source))
@@ -175,11 +179,13 @@ class _Reuse:
         before = self._store.find_merged(self._slot)
         if before is not None and before[0] <= found.keys():
             files.merged_of, files.merged = before
+            files.reused_events = sum(found[place].file.rows for place in files.merged_of)
             found = {place: one for place, one in found.items() if place not in files.merged_of}
         for (key, first), part in found.items():
             table = self._store.find(part.file, key)
             if table is not None:
                 files.kept[key, first] = part, table
+                files.reused_events += part.file.rows
                 continue
             files.rest.append(part.file)
             if not self._store.is_refused(part.file, key):
@@ -216,7 +222,8 @@ class _Reuse:
             tables.append(table if buckets is None else _in_buckets(table, part.first, buckets))
         together = pa.concat_tables(tables, promote_options="permissive")
         many = len(self.files.kept) >= MERGED_FILES_MIN or together.num_rows >= MERGED_ROWS_MIN
-        if self.files.kept and many:
+        # An earlier version is asked about seldom, and its files are to go: nothing is kept for it.
+        if self.files.kept and many and not self._plan.view.source.past:
             of = self.files.merged_of | self.files.kept.keys()
             keeping.merge(self._partials, together, of, self._slot, self._runner.engine, self._store)
         return {sql.PARTIALS: together}

@@ -202,6 +202,7 @@ _CHANGES: Json = {
     "timezone": {**TIMEZONE, "description": "Another time zone."},
     "interval": {**_TEXT, "description": "Another interval."},
     "filters": {**listing(ref("Filter")), "description": "Filters beside those of the saved query."},
+    "as_of": {**_TEXT, "description": "A version of the events that an `explain` named, or an instant."},
 }
 _SIZE: Json = {"type": "integer", "minimum": SIZE_MIN, "maximum": SIZE_MAX}
 _LOOKS: Json = {

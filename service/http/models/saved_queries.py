@@ -85,7 +85,16 @@ class SavedQuery(SavedQueryFields):
     warnings: list[Warning] = ABSENT
 
 
-class SavedResult(SavedQueryFields):
+class KeptBeside(AnswerBody):
+    """What of an answer stands beside its result."""
+
+    compare: Json = ABSENT
+    completeness: list[Json] = ABSENT
+    summary: Any = ABSENT
+    erased_since: bool = Field(ABSENT, description="With `as_of`: events of the timeframe were erased since.")
+
+
+class SavedResult(SavedQueryFields, KeptBeside):
     result: Any
 
 
@@ -105,7 +114,7 @@ class ViewerChanges(AnswerBody):
     filters: list[str]
 
 
-class ViewerResult(AnswerBody):
+class ViewerResult(KeptBeside):
     """What an embed token is told."""
 
     model_config = ConfigDict(extra="forbid")
@@ -117,7 +126,7 @@ class ViewerResult(AnswerBody):
     result: Any
 
 
-class PlainResult(AnswerBody):
+class PlainResult(KeptBeside):
     result: Any
 
 

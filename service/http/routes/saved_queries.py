@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from query.language.parameter_table import EXTRACTION
+from query.language.parse import AS_OF
 from service.api_paths import PROJECTS
 from service.auth.principal import Permission
 from service.errors import NotFound
@@ -45,6 +47,7 @@ from service.http.request import (
     gone_of,
     json_answer,
     pairs_of,
+    parameter,
     raw_path,
     script_answer,
     segment_of,
@@ -84,6 +87,13 @@ CHANGES = (
     in_query("filters", STRING, "JSON of a list of filters, which are added to those of the query."),
 )
 
+_AS_OF = in_query(
+    "as_of",
+    STRING,
+    "The version that an `explain` named, or an instant: the result is computed of the events as they were "
+    "then, with `now` as then. Not for embed tokens.",
+)
+
 area = RouteArea(
     "saved queries",
     "Save queries by name, and have their results computed in advance.",
@@ -121,12 +131,13 @@ def _result(
         summary=summary,
         answers={200: answer},
         description=more,
-        parameters=("jsonp", *CHANGES),
+        parameters=("jsonp", *CHANGES, _AS_OF),
         errors=(504,),
         examples=(
             Example(example, key="read"),
             Example(example, query={"timeframe": "this_2_days"}, key="read", summary="Another timeframe"),
             Example(example, query={"timeframe": "sometimes"}, key="read", status=400),
+            Example(example, query={"as_of": "yesterday"}, key="read", status=400),
             Example(example, key="write", status=403),
         ),
     )
@@ -142,10 +153,10 @@ def _result(
         _NAMED,
         "A funnel's `result` holds `result`, `steps` and `actors`. `run_information.stale` says whether "
         "events that the result covers have come since it was computed. A key that may ask questions may "
-        "change timeframe, time zone and interval, and add filters; an embed token what it lets viewers "
-        "change. Such a result is computed when it is asked for. An embed token is told `query_name`, "
-        "`metadata` (`display_name`, `visualization`), of `query` what labels the result, `viewer`, which is "
-        "what the token lets its viewers change, and `result`.",
+        "change timeframe, time zone and interval, add filters, and say `as_of`; an embed token what it lets "
+        "viewers change. Such a result is computed when it is asked for. An embed token is told "
+        "`query_name`, `metadata` (`display_name`, `visualization`), of `query` what labels the result, "
+        "`viewer`, which is what the token lets its viewers change, and `result`.",
     ),
     scripted=True,
 )
@@ -168,8 +179,9 @@ async def result_of(call: ProjectCall, *others: str, plain: bool = False) -> Que
     if query_service.strict:
         # Those that change the query are checked where they are read.
         unchanging = [pair for pair in pairs if pair[0].partition("[")[0] not in PARAMETERS]
-        check_parameters(unchanging, (*PARAMETERS, *others), "the result of a saved query")
+        check_parameters(unchanging, (*PARAMETERS, AS_OF, *others), "the result of a saved query")
     changes = read_changes(pairs, query_service.limits, query_service.check_regex)
+    changes = replace(changes, as_of=parameter(pairs, AS_OF) or "")
     return await parts.saved.result(
         caller, _name(request), request_context(call), plain=plain, changes=changes
     )

@@ -230,10 +230,8 @@ def test_groups_by_sessions_and_cohorts_have_plain_names(core: Core) -> None:
     query = {**COUNT, "group_by": [{"cohort": "loyal"}, {"session": "bounce"}], "interval": "daily"}
     row = {"loyal": True, "session.bounce": False, "result": 3}
     timed = core.describe({"result": by_day([[row], [{**row, "loyal": False}]])}, query=query)
-    assert [one["name"] for one in timed["series"]] == [
-        "loyal: yes · Session bounce: no",
-        "loyal: no · Session bounce: no",
-    ]
+    names = [f"loyal: {word} · Session bounce: no" for word in ("yes", "no")]
+    assert [one["name"] for one in timed["series"]] == names
     assert [one["key"] for one in timed["series"]] == [[True, False], [False, False]]
     sizes = [{"session.events": 10, "result": 3}]
     query = {**COUNT, "group_by": [{"session": "events", "buckets": {"size": 10}}]}

@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import expect
 
-from tests.clients.pages.conftest import ROOT, ZONE, Visitor
+from tests.clients.pages.conftest import ROOT, ZONE, Visiting, Visitor
 from tests.clients.pages.sources import called
+from tests.clients.pages.test_access import serious
 
 SUM: dict[str, Any] = {
     "analysis_type": "sum",
@@ -543,3 +544,35 @@ def test_a_saved_query_that_is_changed_keeps_its_title(shop: Visitor) -> None:
     page.get_by_text("Number of events in purchases · last 30 days").wait_for()
     page.go_back()
     page.get_by_role("heading", name="My orders", exact=True).wait_for()
+
+
+def test_why_says_what_the_answer_was_computed_from(shop: Visitor) -> None:
+    pro = [{"property_name": "plan", "operator": "eq", "property_value": "pro"}]
+    page = shop.explore(**SUM, filters=pro)
+    shop.drawn()
+    page.get_by_role("tab", name="Why").click()
+    panel = page.get_by_role("tabpanel")
+    panel.get_by_text("plan is …: 3 left").wait_for()
+    row = panel.get_by_role("row", name="purchases")
+    assert row.get_by_role("cell").last.inner_text() == "5"
+    panel.get_by_text("1 statement").click()
+    panel.get_by_role("region", name="What was read").wait_for()
+    version = panel.get_by_label("the version", exact=True).inner_text()
+    assert version.startswith("v")
+    asked = {"event_collection": "purchases", "as_of": version}
+    path = f"/3.0/projects/{shop.project.id}/queries/count"
+    assert shop.served.request("POST", path, asked, key=shop.project.read_key).json == {"result": 5}
+    assert serious(page) == []
+
+
+def test_why_is_not_for_keys_with_filters(shop: Visitor, visiting: Visiting) -> None:
+    only = {"filters": [{"property_name": "plan", "operator": "eq", "property_value": "pro"}]}
+    body = {"name": "k", "permitted": ["queries", "schema"], "options": {"queries": only}, "is_active": True}
+    made = shop.manage("POST", f"/3.0/projects/{shop.project.id}/keys", body)
+    guest = visiting()
+    guest.enter(made["key"])
+    page = guest.explore(**SUM)
+    guest.drawn()
+    page.get_by_role("tab", name="Why").click()
+    page.get_by_role("tabpanel").get_by_role("alert").wait_for()
+    guest.forget("status of 403")

@@ -556,6 +556,7 @@ def test_a_viewer_changes_what_the_token_says(site: Site) -> None:
         ({}, {"timeframe": "today"}),
         ({"viewer": {}}, {"timeframe": "today"}),
         ({"viewer": {"timeframe": True}}, {"interval": "daily"}),
+        ({"viewer": {"timeframe": True}}, {"as_of": "2026-01-01T00:00:00Z"}),
         ({"viewer": {"interval": True}}, {"timezone": "UTC"}),
         ({"viewer": {"timeframe": True}}, {"filters": COUNTRY}),
         ({"viewer": {"filters": ["customer.id"]}}, {"filters": COUNTRY}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,6 +200,76 @@ def test_a_definition_does_not_store_it(whole: Whole) -> None:
     query = {"analysis_type": "count", "event_collection": "views", "as_of": "2026-01-01"}
     refused = whole.call(whole.project, "PUT", "queries/saved/views", {"query": query})
     assert refused.status_code == 400 and "as_of" in refused.json()["message"]
+
+
+@pytest.mark.parametrize("refresh_rate", [0, 14_400])
+def test_a_saved_result_is_as_of_a_version_or_an_instant(whole: Whole, refresh_rate: int) -> None:
+    shop = Shop(whole, random.Random(0))
+    shop.now()
+    whole.record(whole.project, "sales", [{"user": "ann"}] * 3)
+    query = {"analysis_type": "count", "event_collection": "sales", "timeframe": "this_10_minutes"}
+    body = {"query": query, "refresh_rate": refresh_rate, "metadata": {}}
+    whole.told(whole.project, "PUT", "queries/saved/sales", body)
+    of_then = shop.answer("count", {"event_collection": "sales"}, explain=True)["explain"]["snapshot"]
+    path = "queries/saved/sales/result"
+
+    def result(**params: str) -> Any:
+        return whole.told(whole.project, "GET", path, key=whole.project.read_key, **params)["result"]
+
+    shop.now()
+    instant = format_instant(whole.now_us)
+    assert result() == 3
+    shop.now()
+    whole.record(whole.project, "sales", [{"user": "bob"}] * 2)
+    whole.flush()
+    assert result(as_of=of_then["version"]) == result(as_of=instant) == 3
+    # What is kept is neither taken for it nor replaced by it.
+    assert result() == (3 if refresh_rate else 5)
+    bob = json.dumps([{"property_name": "user", "operator": "eq", "property_value": "bob"}])
+    assert (result(as_of=instant, filters=bob), result(filters=bob)) == (0, 2)
+    whole.now_us += DAY_US
+    # A relative timeframe is that of then.
+    assert (result(as_of=instant), result(timeframe="this_10_minutes")) == (3, 0)
+
+
+def test_what_was_erased_since_is_told_beside_a_saved_result(whole: Whole) -> None:
+    shop = Shop(whole, random.Random(0))
+    shop.now()
+    whole.record(whole.project, "sales", [{"user": "ann"}, {"user": "bob"}])
+    steps = [{"event_collection": "sales", "actor_property": "user", "timeframe": "this_10_minutes"}]
+    for name, query in {
+        "count": {"analysis_type": "count", "event_collection": "sales", "timeframe": "this_10_minutes"},
+        "funnel": {"analysis_type": "funnel", "steps": steps},
+    }.items():
+        whole.told(whole.project, "PUT", f"queries/saved/{name}", {"query": query, "metadata": {}})
+    shop.now()
+    then = {"as_of": format_instant(whole.now_us)}
+    shop.now()
+    ann = [{"property_name": "user", "operator": "eq", "property_value": "ann"}]
+    whole.told(whole.project, "DELETE", "events/sales", filters=ann)
+    counted = whole.told(whole.project, "GET", "queries/saved/count/result", **then)
+    assert (counted["result"], counted["erased_since"]) == (1, True)
+    funnel = whole.told(whole.project, "GET", "queries/saved/funnel/result", **then)["result"]
+    assert (funnel["result"], funnel["erased_since"]) == ([1], True)
+    assert "erased_since" not in whole.told(whole.project, "GET", "queries/saved/count/result")
+
+
+def test_a_saved_result_as_of_nothing_that_can_be_is_refused(whole: Whole) -> None:
+    shop = Shop(whole, random.Random(0))
+    shop.now()
+    whole.record(whole.project, "sales", [{"user": "ann"}])
+    query = {"analysis_type": "count", "event_collection": "sales"}
+    whole.told(whole.project, "PUT", "queries/saved/sales", {"query": query, "metadata": {}})
+    path = "queries/saved/sales/result"
+    for named in ("yesterday", "2020-01-01T00:00:00Z", "v9.9"):
+        reply = whole.call(whole.project, "GET", path, as_of=named)
+        assert reply.status_code == 400
+        assert "'as_of'" in reply.json()["message"]
+    # Who may read saved results alone asks no question of their own.
+    body = {"name": "k", "permitted": ["saved_queries"], "is_active": True, "options": {}}
+    key = whole.told(whole.project, "POST", "keys", body)["key"]
+    instant = format_instant(whole.now_us)
+    assert whole.call(whole.project, "GET", path, key=key, as_of=instant).status_code == 403
 
 
 def test_explain_says_what_was_skipped_and_what_each_filter_left(whole: Whole) -> None:

@@ -127,6 +127,11 @@ def test_answers_are_those_of_a_server_that_keeps_nothing(pair: tuple[Whole, Who
         change(rng, pair)
         asked[rng.randrange(len(asked))] = question(rng)
         for analysis, params in asked:
+            explained = {**params, "explain": True}
+            results = [
+                one.told(one.project, "POST", f"queries/{analysis}", explained)["result"] for one in pair
+            ]
+            assert results[0] == results[1], (seed, analysis, params)
             for key in (None, keys):
                 answers = [
                     whole.told(
@@ -157,6 +162,34 @@ def test_a_question_asked_again_reads_only_new_events(pair: tuple[Whole, Whole])
     other = {**params, "order_by": {"property_name": "result", "direction": "DESC"}, "limit": 2}
     assert len(whole.told(whole.project, "POST", "queries/count", other)["result"]) == 2
     assert counted(whole, KEPT) == files
+
+
+def test_explain_says_what_was_reused(pair: tuple[Whole, Whole]) -> None:
+    whole, plain = pair
+    for one in pair:
+        one.record(one.project, "c", events(random.Random(4), 200))
+        one.flush()
+    files = len(list(whole.folder.events.rglob("*.parquet")))
+    params = {"event_collection": "c", "group_by": "user", "max_age": 0}
+    explained = {**params, "explain": True}
+
+    def ask(whole: Whole, **asked: Any) -> Any:
+        return whole.told(whole.project, "POST", "queries/count", asked)
+
+    first = ask(whole, **explained)
+    assert first["explain"]["reused"] == []
+    assert ask(whole, **params)["result"] == first["result"]
+    await_kept(whole, files)
+    whole.record(whole.project, "c", events(random.Random(5), 10))
+    again = ask(whole, **explained)["explain"]
+    assert again["reused"] == [{"collection": "c", "partial_answers": files, "events": 200}]
+    (source,) = again["sources"]
+    assert (source["events_in_files"], source["events_in_no_file"]) == (200, 10)
+    then = ask(whole, **explained, as_of=first["explain"]["snapshot"]["version"])
+    assert then["result"] == first["result"]
+    assert then["explain"]["reused"] == again["reused"]
+    assert counted(whole, KEPT) == files
+    assert ask(plain, **explained)["explain"]["reused"] == []
 
 
 def test_a_moving_timeframe_reuses_the_days_that_it_still_has(pair: tuple[Whole, Whole]) -> None:

@@ -6,6 +6,7 @@ Each method is written once, as a function that builds a call; both kinds of cli
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import Any, cast
 from urllib.parse import parse_qs, quote, urlsplit
@@ -131,12 +132,17 @@ def _saved_result(
     timezone: Zone | None = None,
     interval: str | None = None,
     filters: FilterLike | Iterable[FilterLike] | None = None,
+    as_of: str | datetime | None = None,
 ) -> Call[Told]:
     """The result of a saved query; from the cache where it has one.
 
-    The parameters are what an embed token lets a viewer change; with other keys leave them out.
+    The parameters but ``as_of`` are what an embed token lets a viewer change; with other keys leave them
+    out. ``as_of`` is a version that an explained answer named, or an instant: the result is of the events as
+    of then.
     """
     params: Json = {}
+    if as_of is not None:
+        params["as_of"] = as_json(as_of)
     if timeframe is not None:
         framed = framed_as_json(timeframe, timezone)
         params |= {one: _as_parameter(value) for one, value in framed.items()}

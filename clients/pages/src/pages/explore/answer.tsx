@@ -25,12 +25,14 @@ import { withAsked, type Asked } from "./address.ts";
 import { LABELS, warningsOf } from "./faults.ts";
 import { SaveDialog } from "./save.tsx";
 import { ToDashboard } from "./to_dashboard.tsx";
+import { Why } from "./why.tsx";
 
 const VIEWS = [
   { id: "chart", label: "Chart" },
   { id: "table", label: "Table" },
   { id: "json", label: "JSON" },
   { id: "code", label: "Code" },
+  { id: "why", label: "Why" },
 ];
 
 interface AnswerPanelProps {
@@ -217,6 +219,7 @@ function Views({ asked, at, answer, set, look, name }: ViewsProps) {
           )}
         </>
       )}
+      {view === "why" && question && <Why question={question} />}
       {chosen && <BehindPanel {...chosen} close={close} />}
     </Tabs>
   );
