@@ -161,6 +161,12 @@ def _property(parsing: Parsing, name: str) -> str | None:
         value = value[0]
     if isinstance(value, Mapping) and value.keys() == {"property_name"}:
         value = value["property_name"]
+    if isinstance(value, Mapping) and value.keys() & {"cohort", "session"}:
+        raise InvalidQuery(
+            f"A funnel's '{name}' cannot be a cohort or a property of sessions. Ask once for each group, "
+            "with a filter: operator 'in_cohort' and then 'not_in_cohort', or 'session' in place of "
+            "'property_name'."
+        )
     if not isinstance(value, str):
         raise wrong(name, "the name of one property", value)
     return text(name, value, parsing.limits.name_length_max)

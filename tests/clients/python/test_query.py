@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acumen_client import Acumen, Metric, P, Query, Step
+from acumen_client import Acumen, Metric, P, Query, Step, in_cohort, not_in_cohort
 from acumen_client.asking import (
     Arranged,
     Computed,
@@ -250,6 +250,33 @@ def test_a_funnel_in_order_with_all_that_it_may_say() -> None:
         "times": {"percentiles": [50], "histogram": [0, 60]},
         "explain_actor": "ann",
     }  # fmt: skip
+
+
+def test_a_funnel_is_divided_by_intervals_as_other_questions_are() -> None:
+    funnel = Query.funnel(Step("visits", "who"), Step("orders", "who")).ordered()
+    assert funnel.weekly() == funnel.every("weekly")
+    assert funnel.daily().by("plan").to_json()["interval"] == "daily"
+
+
+def test_cohorts_are_conditions() -> None:
+    definition = {"actor_property": "who", "actors": ["ann"]}
+    query = Query.count("a").where(
+        in_cohort("loyal") | (P("x") == 1), not_in_cohort(definition, P("user.id"))
+    )
+    assert query.by({"cohort": "loyal"}).to_json() == {
+        "event_collection": "a",
+        "filters": [
+            {
+                "operator": "or",
+                "operands": [
+                    {"operator": "in_cohort", "property_value": "loyal"},
+                    {"property_name": "x", "operator": "eq", "property_value": 1},
+                ],
+            },
+            {"property_name": "user.id", "operator": "not_in_cohort", "property_value": definition},
+        ],
+        "group_by": [{"cohort": "loyal"}],
+    }
 
 
 BERLIN = ZoneInfo("Europe/Berlin")

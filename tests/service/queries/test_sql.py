@@ -198,6 +198,15 @@ def test_days_are_of_the_zone_that_is_asked_for(own: Any) -> None:
     assert "Did you mean 'Europe/Berlin'" in asking.refused(day, timezone="Europe/Berln")
 
 
+def test_lists_are_cast_to_lists_of_one_type(shop: Asking) -> None:
+    """As the page about SQL says."""
+    found = "SELECT count(*) AS n FROM purchases WHERE list_contains(CAST(tags AS VARCHAR[]), ?)"
+    assert shop.rows(found, parameters=["a"]) == shop.rows("SELECT count(*) AS n FROM purchases")
+    each = "purchases, unnest(CAST(tags AS VARCHAR[])) AS each(tag)"
+    rows = shop.rows(f"SELECT tag, count(*) AS n FROM {each} GROUP BY ALL ORDER BY n DESC LIMIT 1")
+    assert rows == [{"tag": "a", **shop.rows(found, parameters=["a"])[0]}]
+
+
 # Parameters, formats
 
 

@@ -61,6 +61,8 @@ from acumen_client.query import (
     Sessions,
     Step,
     Stickiness,
+    in_cohort,
+    not_in_cohort,
 )
 from acumen_client.queues import DeadLetter
 from acumen_client.results import (
@@ -163,5 +165,7 @@ __all__ = [
     "WSGIMiddleware",
     "__version__",
     "embed_token",
+    "in_cohort",
     "narrow_embed_token",
+    "not_in_cohort",
 ]

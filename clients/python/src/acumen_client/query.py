@@ -122,7 +122,7 @@ class Condition:
 
 def _clause_as_json(clause: tuple[tuple[str, str, Any], ...]) -> Json:
     filters = [
-        {"property_name": name, "operator": operator, "property_value": as_json(value)}
+        {**({"property_name": name} if name else {}), "operator": operator, "property_value": as_json(value)}
         for name, operator, value in clause
     ]
     return filters[0] if len(filters) == 1 else {"operator": "or", "operands": filters}
@@ -199,6 +199,19 @@ class P:
             ends = {"from": as_json(low), "to": as_json(high), "label": label[0] if label else None}
             shown.append({name: value for name, value in ends.items() if value is not None})
         return Group(self.name, {"ranges": shown})
+
+
+def in_cohort(cohort: str | Mapping[str, Any], actor: str | P | None = None) -> Condition:
+    """The event's actor is in a cohort: its name, or a definition.
+
+    ``actor`` is the property that identifies the actor in these events; without it, the cohort's.
+    """
+    return Condition((((_name(actor) or "", "in_cohort", as_json(cohort)),),))
+
+
+def not_in_cohort(cohort: str | Mapping[str, Any], actor: str | P | None = None) -> Condition:
+    """The event has an actor, which is not in the cohort."""
+    return Condition((((_name(actor) or "", "not_in_cohort", as_json(cohort)),),))
 
 
 FilterLike: TypeAlias = Condition | Mapping[str, Any]
@@ -559,12 +572,8 @@ def _relative(which: str, count: int, unit: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Divided(Query):
-    """A question whose answer may be divided by groups and intervals."""
-
-    def by(self, *groups: GroupLike) -> Self:
-        """One answer for each value of these properties, or for each class: ``P("price").buckets(10)``."""
-        return self._with(group_by=[*self.parameters.get("group_by", []), *groups_as_json(groups)])
+class Timed(Query):
+    """A question whose answer may be divided by intervals."""
 
     def minutely(self) -> Self:
         return self._with(interval="minutely")
@@ -583,6 +592,15 @@ class Divided(Query):
 
     def yearly(self) -> Self:
         return self._with(interval="yearly")
+
+
+@dataclass(frozen=True, slots=True)
+class Divided(Timed):
+    """A question whose answer may be divided by groups and intervals."""
+
+    def by(self, *groups: GroupLike) -> Self:
+        """One answer for each value of these properties, or for each class: ``P("price").buckets(10)``."""
+        return self._with(group_by=[*self.parameters.get("group_by", []), *groups_as_json(groups)])
 
     def every(self, count: int, unit: Unit) -> Self:
         """Intervals of so many units, counted from the timeframe's start."""
@@ -793,8 +811,11 @@ class Extraction(Query):
 
 
 @dataclass(frozen=True, slots=True)
-class Funnel(Query):
-    """A question for the actors that did one thing after another."""
+class Funnel(Timed):
+    """A question for the actors that did one thing after another.
+
+    By intervals it needs an order, and counts by the time of the first step.
+    """
 
     def ordered(
         self,
