@@ -369,6 +369,8 @@ def _check(args: argparse.Namespace) -> int:
         f"{report.files} files with {report.rows} events and {report.bytes} bytes; "
         f"{report.buffered} events in {report.frames} frames of the logs."
     )
+    if report.past_files:
+        _say(f"{report.past_files} files with {report.past_bytes} bytes are kept for earlier versions.")
     for fault in report.faults:
         _say(f"FAULT  {fault}")
     if report.damaged_logs:

@@ -182,6 +182,11 @@ def partials_folder(root: Path, path: str) -> Path:
     return root / project / (numbers.partition(".")[0] or "0") / file.partition(".")[0]
 
 
+def partials_of_collection(root: Path, project_id: str, collection_id: int) -> Path:
+    """The folder below ``root`` of what is kept of all Parquet files of a collection."""
+    return root / encode_project(project_id) / str(collection_id)
+
+
 def encode(name: str) -> str:
     """Percent-encode all characters but ``[A-Za-z0-9_-]``, and cut the result to ``NAME_LENGTH_MAX``."""
     parts = _escape(name, _PLAIN)

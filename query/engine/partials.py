@@ -42,13 +42,13 @@ class PartialStore(Protocol):
         ...
 
     def is_refused(self, file: DataFile, key: str) -> bool:
-        """Whether this partial was found to be too large to be kept."""
+        """Whether this partial was found to be too large to be kept, or none can be kept now."""
         ...
 
     def refuse(self, file: DataFile, key: str) -> None: ...
 
     def keep(self, file: DataFile, key: str, table: pa.Table, seconds: float) -> bool:
-        """Keep a partial that took so long to compute. False where it is too large. Raises OSError."""
+        """Keep a partial that took so long to compute, if it can be written. False where it is too large."""
         ...
 
     def find_merged(self, name: str) -> MergedPartials | None:

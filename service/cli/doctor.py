@@ -335,7 +335,8 @@ def _stored(settings: Settings) -> Findings:
             Level.FAULT, "logs", f"{_numbers(logs)} damaged: stop the server and run 'acumen repair'."
         )
     for file in files:
-        yield _fault("file", f"{file.path} is damaged: put it back from a backup.")
+        advice = "answers about earlier versions lack it" if file.is_past else "put it back from a backup"
+        yield _fault("file", f"{file.path} is damaged: {advice}.")
     if mark is not None and mark.jumped:
         yield Finding(
             Level.FAULT, "clock", "has jumped, so nothing is deleted for its age: look at the time service."

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from service.background.task_runner import Tools
 from storage.catalog.database.versions import Area
+from storage.disk.durable_files import bytes_below
+from storage.files.partials import SUFFIX
 
 EVERY_SECONDS = 10.0
 
@@ -24,6 +25,7 @@ class Measures:
         self._bytes = counter("acumen_stored_bytes")
         self._collections = counter("acumen_collections")
         self._projects = counter("acumen_projects")
+        self._superseded_bytes = counter("acumen_superseded_bytes")
         self._log_bytes = counter("acumen_log_bytes")
         self._partials_bytes = counter("acumen_partials_bytes")
         self._due = 0.0
@@ -36,19 +38,9 @@ class Measures:
         self._bytes.set(sum(one.bytes for one in usages))
         self._collections.set(sum(one.collections for one in usages))
         self._projects.set(self._catalog.projects.number())
+        self._superseded_bytes.set(self._catalog.history.superseded()[1])
         folder = self._catalog.folder
-        self._log_bytes.set(_bytes_of(folder.logs, "*.seg"))
-        self._partials_bytes.set(_bytes_of(folder.partials, "*.part"))
+        self._log_bytes.set(bytes_below(folder.logs, "*.seg"))
+        self._partials_bytes.set(bytes_below(folder.partials, f"*{SUFFIX}"))
         self._due = time.monotonic() + EVERY_SECONDS
         return False
-
-
-def _bytes_of(folder: Path, pattern: str) -> int:
-    """The bytes of the files in a folder; those that vanish meanwhile do not count."""
-    size = 0
-    for path in folder.rglob(pattern):
-        try:
-            size += path.stat().st_size
-        except FileNotFoundError:
-            continue
-    return size

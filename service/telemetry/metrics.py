@@ -138,6 +138,7 @@ FAMILIES = (
     Family("acumen_events_unflushed", "gauge", "Events that are in no Parquet file yet.", {}),
     Family("acumen_events_stored", "gauge", "Events in Parquet files.", {}),
     Family("acumen_stored_bytes", "gauge", "Bytes of Parquet files.", {}),
+    Family("acumen_superseded_bytes", "gauge", "Bytes of files that are kept for earlier versions.", {}),
     Family("acumen_collections", "gauge", "Event collections with Parquet files.", {}),
     Family("acumen_projects", "gauge", "Projects.", {}),
     Family("acumen_loop_pause_seconds", "histogram", "Pauses of the workers' event loops.", {}, PAUSES),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +20,15 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a whole file, in hex. Raises OSError."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def bytes_below(folder: Path, pattern: str) -> int:
+    """The bytes of the files below a folder whose names match; those that vanish meanwhile do not count."""
+    size = 0
+    for path in folder.rglob(pattern):
+        with suppress(FileNotFoundError):
+            size += path.stat().st_size
+    return size
 
 
 @contextmanager
@@ -49,6 +58,14 @@ def make_folder(path: Path, mode: int = 0o700) -> None:
     make_folder(path.parent, mode)
     path.mkdir(mode, exist_ok=True)
     sync_folder(path.parent)
+
+
+def sync_removals(fs: FileSystem, removed: Iterable[Path]) -> None:
+    """Make it durable that these files are gone: a power loss must not bring back what nothing knows of any
+    more. Raises OSError."""
+    for folder in sorted({path.parent for path in removed}):
+        with suppress(FileNotFoundError):
+            fs.sync_directory(folder)
 
 
 def sync_folder(path: Path) -> None:

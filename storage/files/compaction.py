@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from storage.catalog.catalog import Catalog
 from storage.catalog.stored.records import Collection, FileRow
+from storage.disk.durable_files import sync_removals
 from storage.disk.file_system import FileSystem
 from storage.files.flush import FileWriter
 from storage.files.parquet import encode, sort_by_time, unmarked
@@ -179,25 +180,34 @@ class Compactor:
         """
         clock = now if trusted is None else min(now, trusted)
         self._catalog.history.expire(int((clock - history_seconds - grace_seconds) * 1e6))
-        removed: list[int] = []
+        removed: dict[int, list[Path]] = {}
         for file in self._catalog.files.dead(int((now - grace_seconds) * 1e6)):
             path = self._folder.absolute(file.path)
             if self._remove(path) and self._remove_partials(path):
-                removed.append(file.id)
-        if removed:
-            self._catalog.files.forget(removed)
+                removed[file.id] = [path]
+        self._forget(removed)
         self.remove_unfinished(int((now - max(grace_seconds, WRITING_GRACE_SECONDS)) * 1e6))
 
     def remove_unfinished(self, before_us: int) -> None:
         """Remove files that were begun before ``before_us`` and never became live, and so were never read."""
-        removed: list[int] = []
+        removed: dict[int, list[Path]] = {}
         for reserved in self._catalog.files.unfinished(before_us):
             folders = f"*/*.{reserved.collection_id}.*"
-            paths = self._folder.events.glob(f"{folders}/*/{reserved.id}.parquet")
+            paths = list(self._folder.events.glob(f"{folders}/*/{reserved.id}.parquet"))
             if all(map(self._remove, paths)):
-                removed.append(reserved.id)
-        if removed:
-            self._catalog.files.forget(removed)
+                removed[reserved.id] = paths
+        self._forget(removed)
+
+    def _forget(self, removed: Mapping[int, Sequence[Path]]) -> None:
+        """Forget files that were removed, once they cannot come back."""
+        if not removed:
+            return
+        try:
+            sync_removals(self._fs, (path for paths in removed.values() for path in paths))
+        except OSError as error:
+            logger.warning("files that were removed may come back after a power loss: %s", error)
+            return
+        self._catalog.files.forget(list(removed))
 
     def _remove(self, path: Path) -> bool:
         """Remove a file; whether it is gone. A failure is logged and retried, and does not affect others."""

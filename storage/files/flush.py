@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 
 from storage.catalog.catalog import Catalog
 from storage.catalog.stored.records import Collection, Counts, FileRow, FlushCommit
-from storage.disk.durable_files import SyncedFiles
+from storage.disk.durable_files import SyncedFiles, sync_removals
 from storage.disk.file_system import FileSystem
 from storage.files.parquet import Encoded, cut_by_time, encode, sort_by_time
 from storage.paths import DataFolder, event_file
@@ -63,12 +64,12 @@ class FileWriter:
 
         Files that cannot be removed now are removed later, with those that were never finished.
         """
+        paths = [self._folder.absolute(row.path) for row in rows]
         try:
-            for row in rows:
-                try:
-                    self._fs.remove(self._folder.absolute(row.path))
-                except FileNotFoundError:
-                    pass
+            for path in paths:
+                with suppress(FileNotFoundError):
+                    self._fs.remove(path)
+            sync_removals(self._fs, paths)
             self._catalog.files.forget([row.id for row in rows])
         except Exception:
             logger.exception("files of a failed write are left for later")

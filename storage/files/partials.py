@@ -25,8 +25,9 @@ from shutil import rmtree
 
 import pyarrow as pa
 
+from storage.disk.durable_files import bytes_below
 from storage.files.parquet import decode_small, encode_small
-from storage.paths import partials_folder
+from storage.paths import partials_folder, partials_of_collection
 from storage.source import DataFile
 
 SUFFIX = ".part"
@@ -46,6 +47,8 @@ USED_SECONDS = 60
 """How old the note of a partial's last use may be."""
 WEEK_SECONDS = 604_800
 KEYS_MAX = 20_000
+PAUSE_SECONDS = 60.0
+"""After a write that failed, none is tried for this long."""
 FilePlace = tuple[str, str, tuple[int, ...] | None]
 MergedPartials = tuple[frozenset[tuple[str, int]], pa.Table]
 _MERGED = ""
@@ -85,6 +88,7 @@ class Partials:
         self._merged: OrderedDict[str, MergedPartials] = OrderedDict()
         self._refused: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._keys: OrderedDict[FilePlace, str] = OrderedDict()
+        self._failed_at: float | None = None
 
     def forget(self) -> None:
         """Drop what is in memory; what is on the disk stays."""
@@ -128,6 +132,9 @@ class Partials:
         return self._path(file, key).exists()
 
     def is_refused(self, file: DataFile, key: str) -> bool:
+        failed = self._failed_at
+        if failed is not None and time.monotonic() - failed < PAUSE_SECONDS:
+            return True
         return (file.path, key) in self._refused
 
     def refuse(self, file: DataFile, key: str) -> None:
@@ -141,8 +148,23 @@ class Partials:
                 self._refused.popitem(last=False)
 
     def keep(self, file: DataFile, key: str, table: pa.Table, seconds: float) -> bool:
-        """Keep a partial that took so long to compute. False where it is too large. Raises OSError."""
-        if self._written(file, key, table, seconds):
+        """Keep a partial that took so long to compute. False where it is too large.
+
+        Where it cannot be written, as on a full disk, the log says so and nothing is kept for some time:
+        ``is_refused`` says so of all partials.
+        """
+        try:
+            if self._written(file, key, table, seconds):
+                self._failed_at = None
+                return True
+        except OSError as error:
+            self._failed_at = time.monotonic()
+            logger.warning(
+                "a partial answer could not be kept (%s): questions are answered from the events, and none "
+                "is kept for %g seconds",
+                error,
+                PAUSE_SECONDS,
+            )
             return True
         self.refuse(file, key)
         return False
@@ -230,6 +252,11 @@ def remove_partials(root: Path, path: str | Path) -> None:
             parent.rmdir()
 
 
+def partials_bytes(root: Path, project_id: str, collection_id: int) -> int:
+    """The bytes of all partials of a collection's files."""
+    return bytes_below(partials_of_collection(root, project_id, collection_id), f"*{SUFFIX}")
+
+
 def _digest(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=_DIGEST).digest()
 
@@ -275,12 +302,14 @@ def kept_files(folder: Path, now: float) -> Iterator[KeptFile]:
     weeks a third, and so on.
     """
     for path in folder.rglob(f"*{SUFFIX}"):
-        with suppress(OSError, struct.error):
+        with suppress(OSError):
             status = path.stat()
             with path.open("rb") as file:
-                seconds = _HEADER.unpack(file.read(_HEADER.size))[1] / 1e6
+                header = file.read(_HEADER.size)
+            # One that was cut is of no use.
+            seconds = _HEADER.unpack(header)[1] / 1e6 if len(header) == _HEADER.size else 0.0
             weeks = max(0.0, now - status.st_mtime) / WEEK_SECONDS
-            yield KeptFile(seconds / status.st_size / (1 + weeks), status.st_size, path)
+            yield KeptFile(seconds / max(1, status.st_size) / (1 + weeks), status.st_size, path)
 
 
 def _make_room(folder: Path, room: int, worth: float) -> bool:

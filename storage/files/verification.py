@@ -44,7 +44,7 @@ class Verifier:
 
     def __call__(self, files: Sequence[DataFile]) -> None:
         """Verify files. Raises SourceGone where one is damaged, or was replaced since the snapshot."""
-        new = [file for file in files if self._seen.get(file.path) != _stamp(file.path)]
+        new = [file for file in files if not self._is_known(file.path)]
         if not new:
             return
         if len(new) == 1:
@@ -57,6 +57,11 @@ class Verifier:
             self.set_aside(file, fault)
         if damaged:
             raise SourceGone("A file of the snapshot is not what was written.")
+
+    def _is_known(self, path: str) -> bool:
+        """Whether the file is there, and is the one that was verified."""
+        stamp = _stamp(path)
+        return stamp is not None and self._seen.get(path) == stamp
 
     def set_aside(self, file: DataFile, fault: str) -> None:
         """Leave the file out of all further snapshots. Does nothing if it is not live any more."""

@@ -41,8 +41,9 @@ class PartialsKeeper:
         for one in held:
             if excess <= 0:
                 break
-            one.path.unlink(missing_ok=True)
-            excess -= one.bytes
+            with suppress(OSError):
+                one.path.unlink(missing_ok=True)
+                excess -= one.bytes
 
     def _remove_unknown(self) -> None:
         """Remove the folders of files that are not in the catalog, and files that were never finished."""

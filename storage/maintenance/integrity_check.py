@@ -1,7 +1,8 @@
 """``acumen check``: checks that every acknowledged event is stored, once, and undamaged.
 
-It reads the catalog in one snapshot, then every live file and every frame that is not flushed yet. On a live
-server a file may be replaced while it is being read; it is then no longer live, which is not a fault.
+It reads the catalog in one snapshot, then every file that is live or kept for earlier versions, and every
+frame that is not flushed yet. On a live server a file may be replaced while it is being read; it is then no
+longer needed, which is not a fault.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ class Report:
     files: int = 0
     bytes: int = 0
     rows: int = 0
+    past_files: int = 0
+    past_bytes: int = 0
+    """Of superseded files, which are kept for earlier versions."""
     frames: int = 0
     buffered: int = 0
     faults: list[str] = field(default_factory=list)
@@ -64,7 +68,7 @@ def check(
     fs: FileSystem | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """Check every live file, every frame that is not flushed, and the conservation of events."""
+    """Check every live and superseded file, every frame that is not flushed, and that no event is lost."""
     report = Report()
     report.faults += [f"the catalog: {fault}" for fault in integrity_faults(folder.catalog)]
     if report.faults:
@@ -98,6 +102,19 @@ def _check_collection(folder: DataFolder, catalog: Catalog, collection: Collecti
         report.files += 1
         report.bytes += file.bytes
         report.rows += file.rows
+    _check_past(folder, catalog, collection, name, report)
+
+
+def _check_past(
+    folder: DataFolder, catalog: Catalog, collection: Collection, name: str, report: Report
+) -> None:
+    """Check the files that are kept for earlier versions of the collection's events."""
+    for file in catalog.files.superseded(collection.id):
+        fault = _file_fault(folder, file)
+        if fault is not None and any(one.id == file.id for one in catalog.files.superseded(collection.id)):
+            report.faults.append(f"{name}: {file.path}, of earlier versions: {fault}")
+        report.past_files += 1
+        report.past_bytes += file.bytes
 
 
 def _settled(catalog: Catalog, collection: Collection) -> tuple[list[FileRow], Counts]:

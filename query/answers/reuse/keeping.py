@@ -50,7 +50,7 @@ def compute(
         for number, one in enumerate(by_size):
             if engine.later.closing.is_set():
                 return
-            if store.holds(one.file, one.key):
+            if store.holds(one.file, one.key) or store.is_refused(one.file, one.key):
                 continue
             if not _kept(plan, one, engine, store) and number == 0:
                 for other in by_size:

@@ -91,6 +91,9 @@ class StoredCollection(AnswerBody):
     last: Moment
     written_at: Moment = Field(description="When its newest file was written.")
     damaged: Count
+    superseded_files: Count = Field(description="Replaced files that are kept for earlier versions.")
+    superseded_bytes: Count
+    partials_bytes: Count = Field(description="Of partial answers that are kept of its files.")
 
 
 class StoredFile(AnswerBody):
@@ -173,6 +176,8 @@ class ServerState(AnswerBody):
     projects: Count
     events: Count
     bytes: Count
+    superseded_bytes: Count = Field(description="Of files that are kept for earlier versions.")
+    partials_bytes: Count = Field(description="Of partial answers that are kept.")
     queries_running: Count
     queries_waiting: Count
     starts: dict[str, int] = Field(description="Of each kind of process, since the server's start.")

@@ -61,6 +61,8 @@ ROW = (
 """The columns of which ``decode_file`` makes a FileRow."""
 _COLUMNS_AT = [column.name for column in ROW].index("columns")
 _LIVE = select(*ROW).where(files.c.state == FileState.LIVE.value).order_by(files.c.id)
+_KEPT = files.c.state.in_((FileState.LIVE.value, FileState.SUPERSEDED.value))
+_SET_ASIDE = select(*ROW).where(_KEPT, files.c.damaged.is_not(None)).order_by(files.c.id)
 _LAST = select(func.max(files.c.id))
 _LIVE_OF = _LIVE.where(files.c.collection_id == bindparam("of"))
 _SUPERSEDED_OF = (
@@ -258,13 +260,17 @@ class Files(Repository):
         with self._database.reading() as connection:
             return [*list_live(connection, collection_id), *list_superseded(connection, collection_id)]
 
+    def superseded(self, collection_id: int) -> list[FileRow]:
+        """The superseded files of a collection, which are kept for earlier versions, by id."""
+        with self._database.reading() as connection:
+            return list_superseded(connection, collection_id)
+
     def set_aside(self, file_id: int, why: str | None) -> bool:
         """Marks a file as damaged, or with None as intact again. False where it already is, or is neither
         live nor superseded."""
         with self._database.changing(Area.DATA) as connection:
             changed = files.c.damaged.is_not(None) if why is None else files.c.damaged.is_(None)
-            kept = files.c.state.in_((FileState.LIVE.value, FileState.SUPERSEDED.value))
-            condition = (files.c.id == file_id) & kept & changed
+            condition = (files.c.id == file_id) & _KEPT & changed
             updated = connection.execute(
                 update(files).where(condition).values(damaged=why).returning(files.c.collection_id)
             )
@@ -274,18 +280,16 @@ class Files(Repository):
             return collection_id is not None
 
     def damaged(self) -> list[FileRow]:
-        """Live files that are set aside."""
+        """Files that are set aside, live and superseded ones."""
         with self._database.reading() as connection:
-            return [decode_file(row) for row in connection.execute(_LIVE.where(files.c.damaged.is_not(None)))]
+            return [decode_file(row) for row in connection.execute(_SET_ASIDE)]
 
     def oldest_unverified(self, before_us: int) -> FileRow | None:
-        """The intact live file with the oldest verification (or creation, if never verified), if that was
-        before then."""
+        """The intact file, live or superseded, with the oldest verification (or creation, if never verified),
+        if that was before then."""
         with self._database.reading() as connection:
             age = func.coalesce(files.c.verified_us, files.c.created_us)
-            query = select(*ROW).where(
-                files.c.state == FileState.LIVE.value, files.c.damaged.is_(None), age < before_us
-            )
+            query = select(*ROW).where(_KEPT, files.c.damaged.is_(None), age < before_us)
             row = connection.execute(query.order_by(age).limit(1)).first()
             return None if row is None else decode_file(row)
 

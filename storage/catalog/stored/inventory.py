@@ -32,6 +32,12 @@ _BY_COLLECTION = (
     .group_by(collections.c.id)
     .order_by(collections.c.name)
 )
+_PAST_BY_COLLECTION = (
+    select(files.c.collection_id, func.count(), func.sum(files.c.bytes))
+    .join(collections, files.c.collection_id == collections.c.id)
+    .where(collections.c.project_id == bindparam("project"), files.c.state == FileState.SUPERSEDED.value)
+    .group_by(files.c.collection_id)
+)
 _LEFT = select(func.count(), func.coalesce(func.sum(files.c.bytes), 0)).where(
     files.c.state.in_(bindparam("states", expanding=True)),
     files.c.collection_id == bindparam("of"),
@@ -54,6 +60,8 @@ class Holding:
     written_us: int | None
     """When the newest of them was written."""
     damaged: int
+    superseded_files: int = 0
+    superseded_bytes: int = 0
 
 
 class Inventory(Repository):
@@ -62,8 +70,11 @@ class Inventory(Repository):
     def holdings(self, project_id: str) -> list[Holding]:
         """What each collection of the project holds, by name."""
         with self._database.reading() as connection:
-            rows = connection.execute(_BY_COLLECTION, {"project": project_id})
-            return [Holding(*row) for row in rows]
+            values = {"project": project_id}
+            past = {row[0]: row[1:] for row in connection.execute(_PAST_BY_COLLECTION, values)}
+            return [
+                Holding(*row, *past.get(row.id, (0, 0))) for row in connection.execute(_BY_COLLECTION, values)
+            ]
 
     def files(self, collection_id: int, *, after: int = 0, limit: int) -> list[FileRow]:
         """Live files of a collection with ids above ``after``, by id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,6 +105,26 @@ class TestFiles:
         assert (a["first"][:10], a["last"][:10]) == ("2026-01-01", "2026-01-02")
         assert b["bytes"] == whole.catalog.activity.stored_bytes(whole.project.id) - a["bytes"]
         assert whole.told(whole.new_project(), "GET", "files") == []
+
+    def test_what_is_kept_besides_is_told(self, tmp_path: Path) -> None:
+        """Of merged files for earlier versions, and partial answers of those that questions read."""
+        whole = Whole(tmp_path / "kept", partials_events_min=1, partials_share=1.0)
+        for number in range(4):
+            whole.record(whole.project, "a", [{"n": number, "text": "x" * 300} for _ in range(50)])
+            whole.flush()
+        [before] = told(whole, "files")
+        assert (before["superseded_files"], before["superseded_bytes"], before["partials_bytes"]) == (0, 0, 0)
+        whole.told(whole.project, "POST", "queries/count", {"event_collection": "a", "group_by": "n"})
+        deadline = time.monotonic() + 60
+        while told(whole, "files")[0]["partials_bytes"] == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        whole.merge()
+        [one] = told(whole, "files")
+        assert (one["files"], one["superseded_files"]) == (1, 4)
+        assert one["superseded_bytes"] == before["bytes"]
+        assert whole.told(whole.new_project(), "GET", "files") == []
+        whole.close()
 
     def test_the_files_of_one_come_in_pages(self, whole: Whole) -> None:
         for at in range(3):

@@ -77,12 +77,6 @@ class Life:
         assert reply.status in (200, 201, 202, 204), (path, reply.body)
         return json.loads(reply.body) if reply.body else None
 
-    def until(self, done: Any) -> None:
-        deadline = time.monotonic() + 120
-        while not done():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
     def record(self) -> None:
         """Events of the person in files, in superseded files, and in logs; of text and of numbers."""
         for part in range(3):
@@ -102,16 +96,21 @@ class Life:
                 ]
                 self.told("POST", "identities", statements)
             if part < 2:
-                self.until(lambda: self.in_files("views") == 5 * (part + 1))
+                self.await_files(5 * (part + 1))
             if part == 1:
-                # What an update replaced is kept for earlier versions, also where nobody's id is in it any more.
-                mine = [{"property_name": "user", "operator": "in", "property_value": list(IDS)}]
+                # What an update replaced is kept for earlier versions.
+                of_mine = [{"property_name": "user", "operator": "in", "property_value": list(IDS)}]
                 updates = [{"property_name": "note", "property_value": "changed", "upsert_property": True}]
-                self.told("PUT", "events/views", {"property_updates": updates, "filters": mine})
+                self.told("PUT", "events/views", {"property_updates": updates, "filters": of_mine})
 
-    def in_files(self, collection: str) -> int:
-        held = {one["event_collection"]: one["events"] for one in self.told("GET", "files")}
-        return int(held.get(collection, 0))
+    def await_files(self, events: int) -> None:
+        """Until so many views are in files."""
+        deadline = time.monotonic() + 120
+        while ("views", events) not in [
+            (one["event_collection"], one["events"]) for one in self.told("GET", "files")
+        ]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
     def ask(self) -> None:
         """Questions in which the ids are groups, members, values and actors; kept wherever answers are."""
@@ -155,8 +154,11 @@ class Life:
         self.told("GET", f"identities/{ALIAS}")
         for kind in ("application/json", "text/csv"):
             asked = {**views, "delivery": "link", "content_type": kind}
-            job = self.told("POST", "queries/extraction", asked)["job"]
-            self.until(lambda: self.told("GET", f"extractions/{job['id']}")["state"] == "done")
+            path = f"extractions/{self.told('POST', 'queries/extraction', asked)['job']['id']}"
+            deadline = time.monotonic() + 120
+            while self.told("GET", path)["state"] != "done":
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
 
 
 def test_no_byte_of_an_erased_person_is_left() -> None:
@@ -164,9 +166,10 @@ def test_no_byte_of_an_erased_person_is_left() -> None:
         life = Life(server)
         life.record()
         life.ask()
-        life.until(
-            lambda: {"partials", "results", "datasets"} <= kinds(holding(server.data, MARKER.encode()))
-        )
+        deadline = time.monotonic() + 120
+        while not {"partials", "results", "datasets"} <= kinds(holding(server.data, MARKER.encode())):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
         before = kinds(holding(server.data, MARKER.encode()))
         assert {"events", "exports", "catalog.sqlite"} <= before, before
         query = urlencode(

@@ -148,6 +148,40 @@ def test_answers_are_those_of_a_server_that_keeps_nothing(pair: tuple[Whole, Who
     assert not plain.folder.partials.exists()
 
 
+def test_where_none_can_be_kept_answers_are_right_and_the_log_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = random.Random(7)
+    made = events(rng, 200)
+    wholes = (
+        Whole(tmp_path / "a", START_US, partials_events_min=1, partials_share=1.0),
+        Whole(tmp_path / "b", START_US, partials_bytes=0),
+    )
+    # As a disk that takes no file there.
+    wholes[0].folder.partials.write_bytes(b"")
+    for whole in wholes:
+        whole.record(whole.project, "c", made)
+        whole.flush()
+
+    def said() -> list[str]:
+        return [text for text in caplog.messages if "could not be kept" in text]
+
+    asked = [question(rng) for _ in range(20)]
+    for _ in range(2):
+        for analysis, params in asked:
+            first, second = (one.call(one.project, "POST", f"queries/{analysis}", params) for one in wholes)
+            assert (first.status_code, first.json()) == (second.status_code, second.json())
+        deadline = time.monotonic() + 60
+        while not said():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    (text,) = said()
+    assert "answered from the events" in text and "traceback" not in caplog.text.lower()
+    assert (counted(wholes[0], KEPT), counted(wholes[0], REUSED)) == (0, 0)
+    for whole in wholes:
+        whole.close()
+
+
 def test_a_question_asked_again_reads_only_new_events(pair: tuple[Whole, Whole]) -> None:
     whole, _ = pair
     whole.record(whole.project, "c", events(random.Random(1), 300))

@@ -13,6 +13,7 @@ from storage.files.compaction import Compactor
 from storage.files.partials import Partials
 from storage.keeper.partials_keeper import PartialsKeeper
 from storage.source import DataFile
+from tests.storage.keeper.test_keeper_faults import files_of_at_most
 from tests.storage.store import Store
 
 
@@ -101,6 +102,34 @@ def kept(tmp_path: Path) -> tuple[Store, Partials]:
 
 def held(store: Store) -> list[Path]:
     return sorted(store.folder.partials.rglob("*.part"))
+
+
+def test_where_none_can_be_written_the_log_says_so_once_and_none_is_tried_for_a_while(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, table = a_file(tmp_path), rows(200)
+    store = Partials(tmp_path / "partials")
+    with files_of_at_most(300):
+        assert store.keep(file, "k", table, 1.0)
+    assert [path for path in (tmp_path / "partials").rglob("*") if path.is_file()] == []
+    (said,) = caplog.messages
+    assert "could not be kept" in said and "answered from the events" in said
+    assert store.find(file, "k") is None
+    assert store.is_refused(file, "k") and store.is_refused(file, "other")
+    assert Partials(tmp_path / "partials").keep(file, "k", table, 1.0)
+    assert store.find(file, "k") == table
+
+
+def test_one_that_was_cut_makes_room_first(kept: tuple[Store, Partials]) -> None:
+    """As a power cut leaves one that was renamed before its bytes were on the disk."""
+    store, _ = kept
+    cut = held(store)[2]
+    size = cut.stat().st_size
+    cut.write_bytes(b"")
+    PartialsKeeper(store.folder, store.catalog, 3 * size).step(0.0)
+    assert len(held(store)) == 4
+    PartialsKeeper(store.folder, store.catalog, 3 * size - 1).step(0.0)
+    assert cut not in held(store) and len(held(store)) == 2
 
 
 def test_it_goes_with_the_bytes_of_its_file(kept: tuple[Store, Partials]) -> None:

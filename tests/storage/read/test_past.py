@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import copy
+import errno
 import operator
 import random
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from storage.catalog.stored.records import ErasureKind
+from storage.catalog.stored.records import ErasureKind, ErasureState
 from storage.files.compaction import Compactor
 from storage.maintenance.backup import back_up
 from storage.maintenance.integrity_check import check
 from storage.read.versions import PastUnavailable, Version, read_version
-from tests.storage.files.test_deletion import Model, _clear, flat, stored
+from storage.recovery.takeover import recover
+from storage.schema import LaneKind
+from storage.source import SourceGone
+from tests.storage.files.test_deletion import Model, _clear, flat, knowing, stored
 from tests.storage.store import ALWAYS, Store, rows_of
+from tests.storage.test_store_faults import StoreDisk, cut_power, faulty_store
 from tests.support.scale import examples
 
 KEEPING = replace(ALWAYS, history_seconds=1e6)
@@ -178,6 +184,140 @@ def test_what_was_erased_is_in_no_file_and_the_version_says_so(tmp_path: Path) -
     model.store.keeper.step()
     assert list(model.store.folder.events.rglob("*.parquet")) == []
     model.store.close()
+
+
+def test_a_check_reads_superseded_files_too(tmp_path: Path) -> None:
+    store = _store(tmp_path)
+    for number in range(4):
+        _flushed(store, number)
+    _merge(store)
+    report = check(store.folder, store.catalog)
+    assert (report.faults, report.files, report.past_files) == ([], 1, 4)
+    assert report.past_bytes == store.catalog.history.superseded()[1] > 0
+    collection = store.catalog.collections.get(store.project, "c")
+    first, second, *_ = (
+        store.folder.absolute(one.path) for one in store.catalog.files.superseded(collection.id)
+    )
+    content = first.read_bytes()
+    first.write_bytes(content[:50] + bytes([content[50] ^ 1]) + content[51:])
+    second.unlink()
+    faults = check(store.folder, store.catalog).faults
+    assert len(faults) == 2
+    assert all("of earlier versions" in fault for fault in faults)
+    assert str(first.name) in faults[0] and "No such file" in faults[1]
+    store.close()
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone"])
+def test_a_damaged_superseded_file_never_gives_a_wrong_answer(tmp_path: Path, harm: str) -> None:
+    """A version says that it is not complete; all else is as before, and an erasure takes what is left."""
+    store = _store(tmp_path)
+    for number in range(4):
+        _flushed(store, number)
+    version = store.reader.version(_now())
+    _merge(store)
+    collection = store.catalog.collections.get(store.project, "c")
+    row = store.catalog.files.superseded(collection.id)[1]
+    path = store.folder.absolute(row.path)
+    content = path.read_bytes()
+    if harm == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        path.unlink()
+    with pytest.raises(SourceGone):
+        source = store.reader.source_at(store.project, "c", version)
+        source.verify(source.files)
+    source = store.reader.source_at(store.project, "c", version)
+    source.verify(source.files)
+    assert _numbers(source) == [0, 2, 3] and [one.path for one in source.damaged] == [str(path)]
+    assert _numbers(store.source("c")) == [0, 1, 2, 3]
+    assert [one.id for one in store.catalog.files.damaged()] == [row.id]
+    path.write_bytes(content)
+    assert store.catalog.files.set_aside(row.id, None)
+    assert _numbers(store.reader.source_at(store.project, "c", version)) == [0, 1, 2, 3]
+    path.write_bytes(content[:100])
+    knowing(store, settings=KEEPING)
+    store.catalog.erasures.request(collection.id, ErasureKind.EVENTS, {"by": 4, "rest": 2})
+    store.keeper.step()
+    assert _numbers(store.source("c")) == [0, 1, 3]
+    with pytest.raises(PastUnavailable):
+        store.reader.source_at(store.project, "c", version)
+    assert check(store.folder, store.catalog).faults == []
+    store.keeper.step()
+    assert not path.exists()
+    store.close()
+
+
+def _versions(data: Path) -> tuple[Store, StoreDisk, list[tuple[Version, list[float]]]]:
+    """Events in three files that were merged, and then updated; with a version of before and of after."""
+    store, fs = faulty_store(data)
+    knowing(store, settings=KEEPING)
+    versions = []
+    for number in range(3):
+        _flushed(store, 2 * number, 2 * number + 1)
+    versions.append((store.reader.version(_now()), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]))
+    _merge(store)
+    collection = store.catalog.collections.get(store.project, "c")
+    store.catalog.collections.add_lanes(collection.id, [("a", LaneKind.STRING)], 1_000)
+    update = {"path": "a", "line": '{"a":"changed"}', "upsert": True}
+    store.catalog.erasures.request(
+        collection.id, ErasureKind.UPDATE, {"by": 2, "rest": 0, "updates": [update]}
+    )
+    store.keeper.step()
+    _flushed(store, 6)
+    versions.append((store.reader.version(_now()), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]))
+    return store, fs, versions
+
+
+@pytest.mark.parametrize("failures", [1, 10**6], ids=["one failure", "the disk is gone"])
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+def test_whatever_fails_while_versions_are_erased_from_none_is_lost_and_none_half_erased(
+    tmp_path: Path, failures: int, error: int
+) -> None:
+    store, fs, _ = _versions(tmp_path / "measure")
+    collection_id = store.catalog.collections.get(store.project, "c").id
+    parameters = {"by": 3, "rest": 1}
+    store.catalog.erasures.request(collection_id, ErasureKind.EVENTS, parameters)
+    started = fs.operations
+    store.keeper.step()
+    operations = fs.operations - started
+    assert operations > 12
+    store.close()
+    for at in random.Random(failures).sample(range(1, operations + 1), min(operations, examples(8))):
+        data = tmp_path / f"fail-{at}"
+        store, fs, versions = _versions(data)
+        number = store.catalog.erasures.request(collection_id, ErasureKind.EVENTS, parameters)
+        fs.fail(fs.operations + at, error, failures)
+        with suppress(OSError):
+            store.keeper.step()
+        fs.fail(0, error, 0)
+        _check_versions(store, versions, number)
+        again = knowing(cut_power(store, fs, data), settings=KEEPING)
+        recover(again.folder, again.catalog, again.fs)
+        _check_versions(again, versions, number)
+        again.keeper.step()
+        request = again.catalog.erasures.find(number)
+        assert request is not None and request.state is ErasureState.DONE
+        _check_versions(again, versions, number)
+        assert check(again.folder, again.catalog).faults == []
+        again.keeper.step()
+        kept = {one.id for one in again.catalog.files.kept(collection_id)}
+        unfinished = {one.id for one in again.catalog.files.unfinished(2**62)}
+        left = {int(path.stem) for path in again.folder.events.rglob("*.parquet")}
+        assert kept <= left <= kept | unfinished, "erased bytes are left"
+        again.close()
+
+
+def _check_versions(store: Store, versions: list[tuple[Version, list[float]]], number: int) -> None:
+    """Either all versions have what was to be erased, or none has."""
+    request = store.catalog.erasures.find(number)
+    assert request is not None
+    done = request.state is ErasureState.DONE
+    for version, numbers in versions:
+        source = store.reader.source_at(store.project, "c", version)
+        assert _numbers(source) == [one for one in numbers if not done or one % 3 != 1]
+        assert source.has_erased(None, None) == done
+    assert _numbers(store.source("c")) == [one for one in versions[-1][1] if not done or one % 3 != 1]
 
 
 def test_an_instant_has_what_was_received_until_then(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ def _state(parts: Parts) -> Json:
         "projects": "acumen_projects",
         "events": "acumen_events_stored",
         "bytes": "acumen_stored_bytes",
+        "superseded_bytes": "acumen_superseded_bytes",
+        "partials_bytes": "acumen_partials_bytes",
         "queries_running": "acumen_queries_running",
         "queries_waiting": "acumen_queries_waiting",
     }

@@ -20,6 +20,7 @@ from service.saved_queries.definition import moment_text
 from storage.catalog.errors import UnknownCollection
 from storage.catalog.stored.inventory import Holding
 from storage.catalog.stored.records import Collection, FileRow
+from storage.files.partials import partials_bytes
 
 _PATH = f"{PROJECTS}/{{project_id}}/files"
 PAGE_MAX = 1_000
@@ -52,8 +53,15 @@ area = RouteArea(
 )
 async def holdings(call: OfProject) -> Response:
     """Events that are in no file yet are not counted."""
-    listed = await call.parts.in_thread(call.parts.catalog.inventory.holdings, call.caller.project.id)
-    return json_answer([_holding(one) for one in listed])
+    return json_answer(await call.parts.in_thread(_holdings, call))
+
+
+def _holdings(call: ProjectCall) -> list[Json]:
+    catalog, project_id = call.parts.catalog, call.caller.project.id
+    return [
+        _holding(one) | {"partials_bytes": partials_bytes(catalog.folder.partials, project_id, one.id)}
+        for one in catalog.inventory.holdings(project_id)
+    ]
 
 
 @area.get(
@@ -140,6 +148,8 @@ def _holding(one: Holding) -> Json:
         "last": _moment(one.last_us),
         "written_at": _moment(one.written_us),
         "damaged": one.damaged,
+        "superseded_files": one.superseded_files,
+        "superseded_bytes": one.superseded_bytes,
     }
 
 

@@ -19,6 +19,8 @@ interface Held {
   last: string | null;
   written_at: string | null;
   damaged: number;
+  superseded_bytes: number;
+  partials_bytes: number;
 }
 
 interface StoredFile {
@@ -52,12 +54,14 @@ function Holdings() {
   const sum = (of: (one: Held) => number) => value.reduce((total, one) => total + of(one), 0);
   const newest = value.map(({ written_at }) => written_at ?? "").sort().at(-1);
   const damaged = sum((one) => one.damaged);
+  const [past, partials] = [sum((one) => one.superseded_bytes), sum((one) => one.partials_bytes)];
   return (
     <>
       <p class="lead">
         {countText(sum((one) => one.events), "event")} in {countText(sum((one) => one.files), "file")},{" "}
         {sizeText(sum((one) => one.bytes))}
         {newest && `; the newest was written ${shownTime(newest)}`}. Events of the last minutes may not be in files yet.
+        {past + partials > 0 && ` Besides, ${sizeText(past)} are kept for earlier versions and ${sizeText(partials)} of partial answers.`}
       </p>
       {damaged > 0 && (
         <p class="warning" role="alert">

@@ -24,6 +24,8 @@ interface ServerState {
   projects: number;
   events: number;
   bytes: number;
+  superseded_bytes: number;
+  partials_bytes: number;
   queries_running: number;
   queries_waiting: number;
   starts: Record<string, number>;
@@ -91,6 +93,7 @@ function Facts({ of }: { of: ServerState }) {
   const facts: [string, string][] = [
     ["Version", `${of.version}, data folder of format ${of.format}`],
     ["Stored", `${countText(of.events, "event")} of ${countText(of.projects, "project")}, ${sizeText(of.bytes)} in files`],
+    ["Kept besides", `${sizeText(of.superseded_bytes)} for earlier versions, ${sizeText(of.partials_bytes)} of partial answers`],
     ["Waiting for a file", `${countText(of.events_waiting, "event")}, ${sizeText(of.bytes_waiting)} in the logs`],
     ["Last file written", of.written_at ? shownTime(of.written_at) : "none yet"],
     ["Free on the disk", `${sizeText(of.disk_free_bytes)} of ${sizeText(of.disk_bytes)}`],
