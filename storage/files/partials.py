@@ -160,8 +160,8 @@ class Partials:
         except OSError as error:
             self._failed_at = time.monotonic()
             logger.warning(
-                "a partial answer could not be kept (%s): questions are answered from the events, and none "
-                "is kept for %g seconds",
+                "a partial answer could not be kept on the disk (%s): questions are answered from the "
+                "events, and none is kept there for %g seconds",
                 error,
                 PAUSE_SECONDS,
             )
