@@ -423,7 +423,7 @@ class QueryService:
             check_may_explain(caller)
         source_of = past.source_of(self._reader, caller.project.id, about.version)
         forced = caller.filters_for(Permission.QUERIES)
-        warn = self._warner(caller, analysis, params, question, deadline)
+        warn = self._warner(caller, analysis, params, question, deadline, of_now=about.version is not None)
         seers = (*forced, *(() if warn is None else caller.filters_for(Permission.SCHEMA)))
         apart = (warn is not None, seers, question.preferences, question.cohorts)
         key = key_of(caller.project.id, analysis, params, forced, apart)
@@ -449,8 +449,13 @@ class QueryService:
         params: Mapping[str, Any],
         question: ParsedQuery,
         deadline: Deadline,
+        *,
+        of_now: bool = False,
     ) -> Warn | None:
-        """A function that finds the warnings for this caller; None where it may not read the schema."""
+        """A function that finds the warnings for this caller; None where it may not read the schema.
+
+        ``of_now``: they are about what there is now, while the answer's sources are of an earlier version.
+        """
         if Permission.SCHEMA not in caller.permissions:
             return None
         unused = [
@@ -461,7 +466,8 @@ class QueryService:
 
         def warn(sources: Mapping[str, Source]) -> list[DataWarning]:
             project_id = caller.project.id
-            warnings = self._sight.warnings(project_id, question.query, filters, deadline, sources)
+            read = {} if of_now else sources
+            warnings = self._sight.warnings(project_id, question.query, filters, deadline, read)
             return [*unused, *warnings]
 
         return warn

@@ -195,6 +195,19 @@ def test_a_relative_timeframe_is_that_of_the_instant(whole: Whole) -> None:
     assert shop.answer("count", asked, as_of=instant)["result"] == before
 
 
+def test_warnings_speak_of_what_is_known_now(whole: Whole) -> None:
+    shop = Shop(whole, random.Random(0))
+    shop.send()
+    shop.now()
+    explained = shop.answer("count", {"event_collection": "views"}, explain=True)["explain"]
+    version = explained["snapshot"]["version"]
+    whole.record(whole.project, "calls", [{"user": "ann"}])
+    shop.now()
+    assert shop.answer("count", {"event_collection": "calls"}, as_of=version) == {"result": 0}
+    (warning,) = shop.answer("count", {"event_collection": "cals"}, as_of=version)["warnings"]
+    assert warning["did_you_mean"] == "calls"
+
+
 def test_a_definition_does_not_store_it(whole: Whole) -> None:
     Shop(whole, random.Random(0)).send()
     query = {"analysis_type": "count", "event_collection": "views", "as_of": "2026-01-01"}
