@@ -28,6 +28,8 @@ RESTLESS = {
     "ACUMEN_GRACE_SECONDS": "2",
     "ACUMEN_QUERY_TIMEOUT_SECONDS": "1",
     "ACUMEN_SEGMENT_BYTES": "65536",
+    "ACUMEN_PARTIALS_EVENTS_MIN": "1",
+    "ACUMEN_PARTIALS_SHARE": "1",
 }
 SENDERS = 4
 
@@ -41,6 +43,37 @@ def extract(served: Served, project: ServedProject, collection: str, name: str) 
     return [event[name] for event in reply.json["result"]]
 
 
+TOTALS: dict[str, Any] = {
+    "event_collection": COLLECTION,
+    "analyses": {
+        "events": {"analysis_type": "count"},
+        "sum": {"analysis_type": "sum", "target_property": "n"},
+    },
+}
+
+
+class Versions:
+    """Answers of earlier versions, which no kill changes: merges go on, and superseded files are kept."""
+
+    def __init__(self, served: Served, project: ServedProject) -> None:
+        self._served, self._project = served, project
+        self._known: dict[str, Any] = {}
+
+    def remember(self) -> None:
+        told = self._ask(explain=True)
+        self._known[told["explain"]["snapshot"]["version"]] = told["result"]
+
+    def verify(self) -> None:
+        for version, result in self._known.items():
+            assert self._ask(as_of=version)["result"] == result, version
+
+    def _ask(self, **more: Any) -> Any:
+        path = f"/3.0/projects/{self._project.id}/queries/multi_analysis"
+        reply = self._served.request("POST", path, {**TOTALS, **more}, key=self._project.read_key)
+        assert reply.status == 200, reply.body
+        return reply.json
+
+
 def verify(served: Served, project: ServedProject, record: Record) -> None:
     """Exactly the acknowledged events, each once; what had no answer at most once; and all is sound."""
     stored = Counter(extract(served, project, COLLECTION, "n"))
@@ -48,6 +81,10 @@ def verify(served: Served, project: ServedProject, record: Record) -> None:
     lost = record.acknowledged - stored.keys()
     invented = stored.keys() - record.acknowledged - record.unknown
     assert (sorted(lost), sorted(doubled), sorted(invented)) == ([], [], [])
+    # By what was kept of files, half of it perhaps while a process died.
+    for _ in range(2):
+        totals = served.ask(project, "multi_analysis", **TOTALS, max_age=0)
+        assert totals == {"events": len(stored), "sum": sum(stored)}
 
     tokens = Counter(extract(served, project, f"{COLLECTION}_tokens", "token"))
     assert record.tokens - tokens.keys() == set()
@@ -96,6 +133,7 @@ def test_what_was_acknowledged_is_there_once_after_every_kill(
     record, tally = Record(), Counter[str]()
     with Served(workers=workers, data=tmp_path / "data", env=RESTLESS) as served:
         project, aim = served.project, Aim(served)
+        versions = Versions(served, project)
         for round_number in range(examples(5)):
             senders = Senders(served, project, record, SENDERS, seed=round_number)
             senders.start()
@@ -108,10 +146,13 @@ def test_what_was_acknowledged_is_there_once_after_every_kill(
                 senders.stop()
             served.wait_ready()
             verify(served, project, record)
+            versions.verify()
+            versions.remember()
         assert len(record.acknowledged) > 50
         assert served.stop() == 0, served.output()
         served.start()
         verify(served, project, record)
+        versions.verify()
         report = served.told("check")
         assert "No faults" in report.stdout, report.stdout
     check_tally(tally)

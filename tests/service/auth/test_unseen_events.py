@@ -468,6 +468,8 @@ def test_no_saved_question_tells(roads: Roads) -> None:
                 roads.same("GET", f"queries/saved/{name}-{rate}/result")
                 for side in (roads.full, roads.rest):
                     roads.whole.told(side.project, "GET", f"queries/saved/{name}-{rate}/result")
+            for at_us in roads.moments:
+                roads.same("GET", f"queries/saved/{name}-{rate}/result", as_of=format_instant(at_us))
             roads.same("GET", f"queries/saved/{name}-{rate}")
 
 
@@ -533,6 +535,8 @@ def test_what_becomes_of_unseen_events_is_not_told(tmp_path: Path, world: str) -
         assert told == before, change
         for name in SAVED:
             roads.same("GET", f"queries/saved/{name}-14400/result")
+            as_of = format_instant(roads.moments[-1])
+            roads.same("GET", f"queries/saved/{name}-14400/result", as_of=as_of)
         roads.same("GET", "events/views")
     roads.same("GET", "events")
     roads.whole.close()
