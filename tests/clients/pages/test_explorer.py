@@ -136,6 +136,16 @@ def test_a_warning_is_shown(shop: Visitor) -> None:
     page.get_by_text("No event has the property 'prise'. Did you mean 'price'?").wait_for()
 
 
+def test_a_warning_of_a_field_that_shows_none_stands_above_the_answer(shop: Visitor) -> None:
+    of_utc = {"start": "2026-03-01", "end": "2026-04-01"}
+    page = shop.explore(
+        analysis_type="count", event_collection="purchases", timeframe=of_utc, timezone="Europe/Berlin"
+    )
+    expect(page.locator(".answer .warning")).to_contain_text(
+        "For Europe/Berlin send '2026-03-01T00:00:00+01:00'."
+    )
+
+
 def test_a_question_beyond_the_fields_is_edited_as_text(shop: Visitor) -> None:
     analyses = {"n": {"analysis_type": "count"}}
     page = shop.explore(analysis_type="multi_analysis", event_collection="purchases", analyses=analyses)

@@ -22,7 +22,7 @@ import { titleOf } from "../saved.tsx";
 import { whyNoFile } from "../events/export.tsx";
 import { isOwn } from "./asking/own.ts";
 import { withAsked, type Asked } from "./address.ts";
-import { LABELS, warningsOf } from "./faults.ts";
+import { LABELS, WARNED, warningsOf } from "./faults.ts";
 import { SaveDialog } from "./save.tsx";
 import { ToDashboard } from "./to_dashboard.tsx";
 import { Why } from "./why.tsx";
@@ -131,7 +131,7 @@ function lookOf(opened: SavedQuery | null | undefined, question: Question): Reco
 /** Those that no field shows. */
 function Warnings({ answer, inFields }: { answer: Answer<any> | null; inFields: boolean }) {
   const found = warningsOf(answer?.warnings ?? []);
-  const texts = inFields ? [found[""]].filter(Boolean) : Object.values(found);
+  const texts = Object.entries(found).flatMap(([field, text]) => (inFields && WARNED.includes(field) ? [] : [text]));
   if (!texts.length) return null;
   return (
     <div class="warning" role="status">

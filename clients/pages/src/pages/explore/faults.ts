@@ -45,6 +45,9 @@ export function faultsOf(error: unknown): Record<string, string> {
   return { [BY_CODE[error.code] ?? named ?? ""]: text };
 }
 
+/** Fields that show warnings themselves. */
+export const WARNED = ["event_collection", "target_property", "filters", "group_by"];
+
 export function warningsOf(warnings: readonly QueryWarning[]): Record<string, string> {
   const found: Record<string, string> = {};
   for (const { parameter, message } of warnings) {
