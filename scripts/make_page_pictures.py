@@ -137,7 +137,10 @@ OWN = {name: f"/app/{name}" for name in ("account", "people", "projects", "serve
 """The pages of a person."""
 ENTRY = {"login": "/login", "join": "/join", "reset": "/reset"}
 """The pages without a session."""
-IN_DOCS = ("start", "explore", "dashboard", "dashboard-editor", "collection", "settings-usage", "people")
+IN_DOCS = (
+    *("start", "explore", "dashboard", "dashboard-editor", "cohort-form", "collection", "settings-usage"),
+    "people",
+)
 STATES = ("full", "empty", "loading", "error", "long")
 
 
@@ -157,26 +160,32 @@ class Shown:
 class Studio:
     """A server with the demo's shop, an empty project and one of long names; and its owner."""
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, *, every_state: bool) -> None:
+        """``every_state``: with a project of long names, which other pages would tell of."""
         self._server = server
         self.empty = server.project
         server.run("demo")
         self.shop = next(one for one in server.projects() if one.id != self.empty.id)
         server.await_project(self.shop)
-        self.long = server.new_project(LONG[:100])
-        at = {"timestamp": (datetime.now(UTC) - timedelta(days=3)).isoformat()}
-        event = {LONG: LONG * 4, "price": 1e15, "parent": {LONG: -1}, "user": {"id": LONG}, "keen": at}
-        server.record(self.long, "purchases", *[event] * 20)
-        server.record(self.long, LONG[:64], event)
-        query = {**REVENUE, "target_property": "price", "group_by": LONG}
-        path = f"/3.0/projects/{self.long.id}/queries/saved/overview"
-        body = {"query": query, "metadata": {"display_name": LONG}}
-        assert server.request("PUT", path, body, key=self.long.master_key).status == 201
-        board = {"title": LONG, "widgets": [{"query": "overview"}]}
-        path = f"/projects/{self.long.id}/dashboards/sales"
-        assert server.request("PUT", path, board, key=self.long.master_key).status == 201
+        self.long = self._make_long() if every_state else None
         self._make_cohorts()
         self.cookie = self._join()
+
+    def _make_long(self) -> Any:
+        server = self._server
+        made = server.new_project(LONG[:100])
+        at = {"timestamp": (datetime.now(UTC) - timedelta(days=3)).isoformat()}
+        event = {LONG: LONG * 4, "price": 1e15, "parent": {LONG: -1}, "user": {"id": LONG}, "keen": at}
+        server.record(made, "purchases", *[event] * 20)
+        server.record(made, LONG[:64], event)
+        query = {**REVENUE, "target_property": "price", "group_by": LONG}
+        path = f"/3.0/projects/{made.id}/queries/saved/overview"
+        body = {"query": query, "metadata": {"display_name": LONG}}
+        assert server.request("PUT", path, body, key=made.master_key).status == 201
+        board = {"title": LONG, "widgets": [{"query": "overview"}]}
+        path = f"/projects/{made.id}/dashboards/sales"
+        assert server.request("PUT", path, board, key=made.master_key).status == 201
+        return made
 
     def _make_cohorts(self) -> None:
         month = {"timeframe": "this_30_days", "timezone": "UTC"}
@@ -189,7 +198,7 @@ class Studio:
             "testers": {"display_name": "Testers", "actors": ["u1", "u2", "u3"]},
         }
         long = {"buyers": {"display_name": LONG, "all": [did]}, "undecided": shop["undecided"]}
-        for project, cohorts in ((self.shop, shop), (self.long, long)):
+        for project, cohorts in ((self.shop, shop), *([(self.long, long)] if self.long else [])):
             for name, definition in sorted(cohorts.items(), reverse=True):
                 path = f"/3.0/projects/{project.id}/cohorts/{name}"
                 body = {"actor_property": "user.id", **definition}
@@ -222,7 +231,7 @@ class Studio:
         context.close()
 
     def address(self, shown: Shown) -> str:
-        project = {"empty": self.empty, "long": self.long}.get(shown.state, self.shop)
+        project: Any = {"empty": self.empty, "long": self.long}.get(shown.state, self.shop)
         of_project = {**PAGES, **LONG_QUESTIONS} if shown.state == "long" else PAGES
         path = {**ENTRY, **OWN}.get(shown.page) or f"/app/{project.id}/{of_project[shown.page]}"
         return f"{self._server.url}{path}"
@@ -298,7 +307,7 @@ def main() -> int:
     folder = args.all or IMAGES
     folder.mkdir(parents=True, exist_ok=True)
     with Served() as server, sync_playwright() as playwright:
-        studio = Studio(server)
+        studio = Studio(server, every_state=args.all is not None)
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         for file, shown in wanted.items():
             content = take(studio, browser, shown)

@@ -40,6 +40,27 @@ def test_more_rows_than_are_shown_are_told_of(shop: Visitor) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
+def test_long_values_are_cut_in_the_table_alone(shop: Visitor) -> None:
+    long = "repeat('a', 300) AS long, 'short text' AS short, 'x' || repeat('b', 60) AS middle"
+    page = shop.open("sql", query=f"?sql=SELECT {long} FROM purchases LIMIT 1")
+    page.get_by_text("Long values are cut here; the CSV has them whole.").wait_for()
+    assert [len(cell.inner_text()) for cell in page.get_by_role("cell").all()] == [201, 10, 61]
+    assert serious(page) == []
+
+
+def test_a_server_that_does_not_answer_is_no_fault_of_the_statement(shop: Visitor) -> None:
+    page = shop.page
+    stopping = {"message": "The server is stopping.", "error_code": "ServiceUnavailableError"}
+    page.route("**/queries/sql", lambda route: route.fulfill(status=503, json=stopping))
+    shop.open("sql", query="?sql=SELECT 1 FROM purchases")
+    page.get_by_role("alert").get_by_text("The server is stopping.").wait_for()
+    assert page.get_by_label("One SELECT").get_attribute("aria-invalid") is None
+    shop.forget("status of 503")
+    page.unroute("**/queries/sql")
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_text("5 rows.").wait_for()
+
+
 def test_who_may_not_ask_sql_sees_no_link_to_it(visiting: Visiting) -> None:
     visitor = visiting()
     sell(visitor.served, visitor.project)

@@ -1,4 +1,5 @@
 /** SQL: a statement, its rows as a table, and all of them as a CSV file. For whoever may ask it. */
+import { ApiError } from "acumen-client";
 import { useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
 import { useLoaded } from "../../loading.ts";
@@ -70,7 +71,8 @@ function Statement({ asked, schema }: { asked: string; schema: CollectionSchema[
       say(textOf(error));
     }
   };
-  const fault = answer.error ? textOf(answer.error) : undefined;
+  // What is wrong with the statement stands at it; all else may be tried again.
+  const fault = answer.error instanceof ApiError && answer.error.status === 400 ? textOf(answer.error) : undefined;
   return (
     <>
       <form onSubmit={run}>
@@ -92,7 +94,7 @@ function Statement({ asked, schema }: { asked: string; schema: CollectionSchema[
       <Tables schema={schema} />
       {answer.busy && asked && <Loading what="the rows" lines={4} />}
       {!answer.busy && answer.value && <RowTable {...answer.value} />}
-      {!answer.busy && answer.error && !fault ? <Problem error={answer.error} retry={answer.reload} /> : null}
+      {!answer.busy && answer.error && !fault ? <div class="gap"><Problem error={answer.error} retry={answer.reload} /></div> : null}
     </>
   );
 }
@@ -112,14 +114,20 @@ function Tables({ schema }: { schema: CollectionSchema[] }) {
 }
 
 const NUMERIC = /^(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|U\w+INT|FLOAT|DOUBLE|DECIMAL)/;
-const shown = (value: unknown) => (value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
+/** What is longer is cut in the table; what is no longer than a line stands on one. */
+const CELL_MAX = 200;
+const LINE_MAX = 40;
+const textIn = (value: unknown) => (value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
 
 function RowTable({ columns, result, truncated }: Rows) {
   const numbers = columns.map(({ type }) => NUMERIC.test(type));
+  const texts = result.map((row) => columns.map(({ name }) => textIn(row[name])));
+  const isCut = texts.some((row) => row.some((text) => text.length > CELL_MAX));
   return (
     <section aria-label="Rows" class="gap">
       <p class="small" role="status">
         {truncated ? `The first ${result.length.toLocaleString()} rows; there are more. “Save all rows as CSV” has all that the server answers at once.` : `${result.length.toLocaleString()} ${result.length === 1 ? "row" : "rows"}.`}
+        {isCut && " Long values are cut here; the CSV has them whole."}
       </p>
       <div class="scroll" tabIndex={0} role="region" aria-label="The rows as a table">
         <table>
@@ -133,11 +141,11 @@ function RowTable({ columns, result, truncated }: Rows) {
             </tr>
           </thead>
           <tbody>
-            {result.map((row, line) => (
+            {texts.map((row, line) => (
               <tr key={line}>
-                {columns.map(({ name }, at) => (
-                  <td key={name} class={numbers[at] ? "number" : "path"}>
-                    <bdi>{shown(row[name])}</bdi>
+                {row.map((text, at) => (
+                  <td key={columns[at]!.name} class={numbers[at] ? "number" : text.length > LINE_MAX ? "long" : "brief"}>
+                    <bdi>{text.length > CELL_MAX ? `${text.slice(0, CELL_MAX)}…` : text}</bdi>
                   </td>
                 ))}
               </tr>
