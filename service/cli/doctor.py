@@ -335,8 +335,10 @@ def _stored(settings: Settings) -> Findings:
             Level.FAULT, "logs", f"{_numbers(logs)} damaged: stop the server and run 'acumen repair'."
         )
     for file in files:
-        advice = "answers about earlier versions lack it" if file.is_past else "put it back from a backup"
-        yield _fault("file", f"{file.path} is damaged: {advice}.")
+        if file.is_past:
+            yield _note("file", f"{file.path} is damaged: answers about earlier versions lack it.")
+        else:
+            yield _fault("file", f"{file.path} is damaged: put it back from a backup.")
     if mark is not None and mark.jumped:
         yield Finding(
             Level.FAULT, "clock", "has jumped, so nothing is deleted for its age: look at the time service."

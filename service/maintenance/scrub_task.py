@@ -92,4 +92,4 @@ class Scrubber:
             if sound and self._catalog.files.set_aside(file.id, None):
                 _log.warning("%s is sound again and used again", file.path)
                 damaged = [one for one in damaged if one.id != row.id]
-        self._damaged.set(len(damaged))
+        self._damaged.set(sum(not row.is_past for row in damaged))

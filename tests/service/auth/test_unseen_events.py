@@ -542,6 +542,54 @@ def test_what_becomes_of_unseen_events_is_not_told(tmp_path: Path, world: str) -
     roads.whole.close()
 
 
+def test_limits_count_what_is_seen(tmp_path: Path) -> None:
+    """They are such that the owner is refused, and the key is not."""
+    limits = {"identities_max": 3, "cohort_actors_max": 8, "query_session_events_max": 260}
+    whole = Whole(tmp_path, query_funnel_actors_max=8, **limits)
+    roads = Roads(whole, **WORLDS["events of others"])
+    questions = [*cohorts(), *behaviour({}), *funnels(), *of_sessions()][::2]
+    refused = 0
+    for analysis, params in questions:
+        told = roads.same("POST", f"queries/{analysis}", params)
+        owner = whole.call(roads.full.project, "POST", f"queries/{analysis}", params)
+        refused += told.startswith("[200") and owner.status_code == 400
+    assert refused > 10
+    whole.close()
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_properties_of_unseen_events_make_no_question_too_long(tmp_path: Path, flushed: bool) -> None:
+    """How much a filter may read would tell which properties the events out of sight have."""
+    whole = Whole(tmp_path)
+    roads = Roads(whole, **WORLDS["events of others"])
+    unseen = {f"p{number}": 1 for number in range(400)}
+    for side in (roads.full, roads.rest):
+        seen = [event(whole.now_us - n, "mine", user="ann", o={"p1": n}) for n in range(3)]
+        whole.record(side.project, "views", seen)
+    wide = event(whole.now_us, "other", user="bob", o=unseen)
+    for name in ("views", "buys", "acumen.identities"):
+        whole.record(roads.full.project, name, [{**wide, "anonymous_id": "a7", "user_id": "bob"}])
+    if flushed:
+        whole.flush()
+    many = [{"property_name": "o", "operator": "exists", "property_value": True}] * 30
+    wide_step = {"event_collection": "views", "actor_property": "user", "filters": many}
+    cohort = {"actor_property": "user", "all": [{**VIEWS, "filters": many}]}
+    session = {**SESSION, "events": [{**VIEWS, "filters": many}]}
+    questions: list[Question] = [
+        ("count", {**VIEWS, **is_in(cohort)}),
+        ("count", {**VIEWS, "session": session, "group_by": [{"session": "events"}]}),
+        ("funnel", {"steps": [wide_step, wide_step], "order": "ordered"}),
+        ("count_unique", {**VIEWS, "target_property": "user", "identity": "merged", "filters": many}),
+        ("sessions", {**VIEWS, "actor_property": "user", "filters": many}),
+        ("series", {"series": {"a": {"analysis_type": "count", **VIEWS, "filters": many}}, **DAYS}),
+    ]
+    for analysis, params in questions:
+        assert roads.same("POST", f"queries/{analysis}", params).startswith("[200"), (analysis, params)
+        owner = whole.call(roads.full.project, "POST", f"queries/{analysis}", params)
+        assert (owner.status_code, owner.json()["error_code"]) == (400, "QueryLimitError"), analysis
+    whole.close()
+
+
 NOT_MINE: Json = {**MINE, "operator": "ne"}
 
 

@@ -108,6 +108,29 @@ def test_damage_is_logged_with_its_file_and_kind_and_counted(
     assert f"\nacumen_files_damaged {float(FILES)!r}\n" in task._tools.metrics.text()
 
 
+def test_superseded_files_are_read_too_and_do_not_count_as_damage_of_what_is_stored(
+    whole: Whole, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole.record(whole.project, "c", [{"n": 1, "text": "x" * 50} for _ in range(10)])
+    whole.flush()
+    damaged = files_of(whole)[0]
+    content = damaged.read_bytes()
+    whole.merge()
+    flip(damaged)
+    wait_until_due(whole)
+    task = scrubber(whole, Waits())
+    assert [task.run_due(whole.now_us) for _ in range(FILES + 3)] == [True] * (FILES + 2) + [False]
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "acumen.verify"]
+    assert said.startswith(f"{damaged} is damaged and set aside")
+    assert "\nacumen_files_damaged 0.0\n" in task._tools.metrics.text()
+    (fault,) = check(whole.folder, whole.catalog).faults
+    assert "of earlier versions" in fault
+    damaged.write_bytes(content)
+    scrubber(whole, Waits()).run_due(whole.now_us)
+    assert whole.catalog.files.damaged() == []
+    assert check(whole.folder, whole.catalog).faults == []
+
+
 def test_a_damaged_file_of_an_extraction_is_gone_and_check_names_it(tmp_path: Path) -> None:
     with closing(Bench(tmp_path / "data")) as bench:
         bench.record("c", {"n": 1}, {"n": 2})

@@ -108,9 +108,13 @@ def test_damage_at_any_place_is_seen_by_the_first_question(stored: Stored, at: f
         assert stored.ask(analysis)["complete"] is False
 
 
+@pytest.mark.parametrize("asked", [True, False], ids=["read before", "never read"])
 @pytest.mark.parametrize("how", ["missing", "cut", "longer"])
-def test_a_file_that_is_missing_or_of_another_size_is_set_aside(stored: Stored, how: str) -> None:
-    assert stored.ask() == {"result": TOTAL}
+def test_a_file_that_is_missing_or_of_another_size_is_set_aside(
+    stored: Stored, how: str, *, asked: bool
+) -> None:
+    if asked:
+        assert stored.ask() == {"result": TOTAL}
     path = stored.first_file()
     content = path.read_bytes()
     if how == "missing":

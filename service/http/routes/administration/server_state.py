@@ -68,7 +68,7 @@ def _state(parts: Parts) -> Json:
         "state": "stopping" if lifecycle.stopping else "ready",
         "events_refused": (lifecycle.closed_because or "").partition(" Nothing ")[0] or None,
         "damaged_logs": list(lifecycle.damaged_logs),
-        "damaged_files": len(catalog.files.damaged()),
+        "damaged_files": sum(not file.is_past for file in catalog.files.damaged()),
         "written_at": None if written_us is None else moment_text(written_us),
         "disk_free_bytes": disk.free,
         "disk_bytes": disk.total,
