@@ -17,6 +17,8 @@ from query.behaviour.sequences import Flags, Integers, changes
 _PIECE_BITS = 20
 """Sums of so many bits of each value are exact as doubles."""
 _KEY_BITS = 62
+_TABLE_PART = 4
+"""The most entries for each item that a table of all possible values has; otherwise the items are sorted."""
 
 
 def counts(cells: Integers, size: int, kept: Flags | None = None) -> list[int]:
@@ -39,7 +41,13 @@ def sums(cells: Integers, size: int, values: Integers) -> list[int]:
 
 
 def distinct(cells: Integers, size: int, values: Integers) -> list[int]:
-    """The number of different values in each cell."""
+    """The number of different values, none of which is negative, in each cell."""
+    width = int(values.max()) + 1 if len(values) else 1
+    if size * width <= _TABLE_PART * len(values):
+        seen = np.zeros(size * width, dtype=np.bool_)
+        seen[cells * width + values] = True
+        found: list[int] = np.count_nonzero(seen.reshape(size, width), axis=1).tolist()
+        return found
     cells, values = _in_order(cells, values)
     return counts(cells, size, changes(cells, values))
 
@@ -64,12 +72,22 @@ def pairs(cells: Integers, codes: Integers) -> tuple[Integers, Integers, Integer
     return cells[places], codes[places], np.diff(np.append(places, len(cells)))
 
 
+def numbered(values: Integers) -> tuple[Integers, Integers]:
+    """The different values, ascending, and which of them each item has. No value is negative."""
+    width = int(values.max()) + 1 if len(values) else 1
+    if width > _TABLE_PART * len(values):
+        return np.unique(values, return_inverse=True)
+    seen = np.zeros(width, dtype=np.bool_)
+    seen[values] = True
+    return np.flatnonzero(seen), (np.cumsum(seen) - 1)[values]
+
+
 def different(codes: Sequence[Integers], sizes: Sequence[int]) -> tuple[list[tuple[int, ...]], Integers]:
     """The different combinations of codes, of which there are ``sizes``, and which of them each item has."""
     numbers = np.zeros(len(codes[0]), dtype=np.int64)
     combinations: list[tuple[int, ...]] = [()]
     for own, size in zip(codes, sizes, strict=True):
-        found, numbers = np.unique(numbers * size + own, return_inverse=True)
+        found, numbers = numbered(numbers * size + own)
         pairs_found = (divmod(number, size) for number in found.tolist())
         combinations = [(*combinations[before], code) for before, code in pairs_found]
     return combinations, numbers

@@ -13,7 +13,7 @@ from query.answers.behaviour.arranging import Arranging, CellResults, arranged, 
 from query.answers.behaviour.selections import SelectionPlan, plan_selections
 from query.answers.behaviour.sequences.session_measures import Pages, SessionMeasures
 from query.answers.behaviour.value_texts import Decoder, Grouping, group_items
-from query.behaviour.cells import different
+from query.behaviour.cells import different, numbered
 from query.behaviour.sequences import Integers, Sequences, each_block
 from query.behaviour.sessions import FoundSessions, SessionRules, sessions_of
 from query.engine.runner import Runner
@@ -61,7 +61,7 @@ class _SessionsAnswer:
             edges = np.array(query.buckets.edges, dtype=np.int64)
             intervals = len(edges) - 1
             place = place + (np.searchsorted(edges, sessions.starts, side="right") - 1) * len(grouping.valued)
-        present, cells = np.unique(place, return_inverse=True)
+        present, cells = numbered(place)
         check_cells(len(grouping.valued), len(present), self.limits)
         runner.check()
         runner.reservation.reserve(_CELL_BYTES * len(present))
