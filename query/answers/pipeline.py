@@ -180,7 +180,9 @@ def answered(
         except SourceGone as error:
             raise QueryError("The stored events could not be read.") from error
 
-    return replace(computed(reservation, retried), reservation=reservation)
+    found = computed(reservation, retried)
+    engine.ended(reservation)
+    return replace(found, reservation=reservation)
 
 
 def seen_by(engine: Engine, deadline: Deadline) -> Held:

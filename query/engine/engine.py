@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -46,6 +46,8 @@ FETCH_ROWS_MAX = 2_048
 """Most rows of one fetch, where earlier rows were small: as many as the engine produces at once."""
 SMALL_BYTES = 64 << 10
 """A table of lists up to this size is processed without a turn."""
+MUCH_BYTES = 64 << 20
+"""After a query that reserved so much, freed memory is returned to the system."""
 SMALL_SCAN_ROWS = 100_000
 """Up to this many rows are read without taking a turn: it takes milliseconds."""
 LIST_ITEMS = 10_000
@@ -210,11 +212,13 @@ class Engine:
         temp_bytes_max: int,
         budget: MemoryBudget | None = None,
         partials: PartialStore | None = None,
+        return_memory: Callable[[], object] = lambda: None,
     ) -> None:
         """Reads only below ``data_folder``; spills into ``temp_folder``, which is created when needed.
 
         ``budget`` limits the memory of results in Python, ``memory_limit_bytes`` that of DuckDB. ``partials``
-        keeps partial answers of files; None: nothing is kept.
+        keeps partial answers of files; None: nothing is kept. ``return_memory`` is called, on a thread of its
+        own, after queries that took ``MUCH_BYTES``.
         """
         self.budget = budget or MemoryBudget(memory_limit_bytes)
         self._memory_limit_bytes = memory_limit_bytes
@@ -228,6 +232,7 @@ class Engine:
         self.extents = ExtentCache()
         self.links = LinksCache()
         self.partials = partials
+        self._return_memory = return_memory
         self.later = LaterWork()
         self._later_token = CancelToken()
         self._checked = lru_cache(maxsize=1024)(self._check_regex)
@@ -241,6 +246,15 @@ class Engine:
     def is_busy(self) -> bool:
         """Whether a statement runs now."""
         return self._watch.is_busy
+
+    def ended(self, reservation: Reservation) -> None:
+        """Return the memory that a query has freed to the system, where that was much.
+
+        To be called by the query's thread: Arrow's allocator keeps what each thread has freed apart.
+        """
+        if reservation.greatest_bytes >= MUCH_BYTES:
+            pa.default_memory_pool().release_unused()
+            self.later.add("return memory", self._return_memory)
 
     def later_deadline(self, seconds: float) -> Deadline:
         """The deadline of a piece of later work, which closing cancels."""

@@ -107,6 +107,7 @@ class MemoryBudget:
             self._reserved += size
             self._peak = max(self._peak, self._reserved)
             reservation.held_bytes += size
+            reservation.greatest_bytes = max(reservation.greatest_bytes, reservation.held_bytes)
 
     def _shrink(self, reservation: Reservation, size: int) -> None:
         with self._condition:
@@ -172,6 +173,8 @@ class Reservation:
         self.turn = Turn(budget.turns, check)
         self._reading: Turn | None = None
         self.held_bytes = 0
+        self.greatest_bytes = 0
+        """The most that was held at a time."""
         self.waited_seconds = 0.0
         self._ended = False
 

@@ -56,7 +56,7 @@ from service.limits.embed_budgets import EmbedBudgets
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
 from service.limits.rate_limiter import Rate, RateLimits, fields_of
-from service.machine import return_large_blocks
+from service.machine import limit_arenas, return_freed_memory, return_large_blocks
 from service.people.accounts import Accounts
 from service.pictures.painter import Painter
 from service.process.child_process import ChildContext, StopReason, on_stop
@@ -363,6 +363,7 @@ def _engine(settings: Settings, folder: DataFolder, spill: Path, metrics: Metric
         temp_bytes_max=settings.worker_spill_bytes,
         budget=budget,
         partials=_partials(settings, folder, metrics),
+        return_memory=return_freed_memory,
     )
 
 
@@ -595,5 +596,6 @@ def main(context: ChildContext) -> None:
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     sys.setswitchinterval(SWITCH_SECONDS)
     return_large_blocks()
+    limit_arenas()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(context))

@@ -10,6 +10,25 @@ import pytest
 
 from bench.accounting import memory
 
+THREADS = """
+import sys, threading
+from service.machine import limit_arenas, return_freed_memory
+if sys.argv[1] == "returned":
+    assert limit_arenas()
+def work():
+    held = [bytes(4_000) for _ in range(2_500)]
+    last.append(bytes(4_000))
+last = []
+for _ in range(16):
+    # All at once, so that each would have an arena of its own.
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for one in threads: one.start()
+    for one in threads: one.join()
+if sys.argv[1] == "returned":
+    return_freed_memory()
+print(flush=True)
+sys.stdin.readline()
+"""
 PROGRAM = """
 import os, sys
 import numpy as np
@@ -28,9 +47,9 @@ sys.stdin.readline()
 """
 
 
-def resident(how: str) -> int:
-    """Bytes of a process that has freed 80 MiB of 2 MiB each, with small blocks between them."""
-    command = [sys.executable, "-P", "-c", PROGRAM, how]
+def resident(program: str, how: str) -> int:
+    """Bytes of a process that has run this program."""
+    command = [sys.executable, "-P", "-c", program, how]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdin is not None
@@ -42,4 +61,10 @@ def resident(how: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the C library glibc")
 def test_what_was_freed_is_returned() -> None:
-    assert resident("returned") < resident("as it is") - (60 << 20)
+    """80 MiB were freed, 2 MiB each, with small blocks between them."""
+    assert resident(PROGRAM, "returned") < resident(PROGRAM, "as it is") - (60 << 20)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the C library glibc")
+def test_what_threads_have_freed_is_returned() -> None:
+    assert resident(THREADS, "returned") < resident(THREADS, "as it is") - (4 << 20)
