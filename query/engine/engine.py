@@ -212,7 +212,7 @@ class Engine:
         temp_bytes_max: int,
         budget: MemoryBudget | None = None,
         partials: PartialStore | None = None,
-        return_memory: Callable[[], object] = lambda: None,
+        return_memory: Callable[[], None] = lambda: None,
     ) -> None:
         """Reads only below ``data_folder``; spills into ``temp_folder``, which is created when needed.
 
