@@ -258,7 +258,10 @@ export interface Words {
 }
 export declare const WORDS: Words;
 export declare class ChartError extends Error {
-    constructor(message: string);
+    /** `cause` is the error that reading the answer ended in, where there was one. */
+    constructor(message: string, options?: {
+        cause: unknown;
+    });
 }
 export type Measure = (text: string, size: number, bold: boolean) => number;
 export interface DrawOptions {

@@ -42,10 +42,11 @@ interface Cohort {
 function cohortsOf(job: Job, tools: Tools): Cohort[] {
   const { outer, query } = job.read;
   const { words } = job.settings;
+  const counted = (list: unknown[] | undefined) => (list ?? []).map((one) => (typeof one === "number" ? one : null));
   const sized = (row: Json): Pick<Cohort, "sizes" | "retained" | "rates" | "unfinished"> => ({
     sizes: row.sizes ?? row.rates.map(() => row.size),
-    retained: row.retained ?? [],
-    rates: row.rates ?? [],
+    retained: counted(row.retained),
+    rates: counted(row.rates),
     unfinished: row.unfinished ?? [],
   });
   const summary: unknown = outer.summary;
@@ -161,6 +162,8 @@ function paths(job: Job, tools: Tools): Description {
     return { name: name(one), column, rank, paths: one.paths, stopped, other: "names" in one };
   });
   const known = (result.edges as Json[]).filter((one) => nodes[one.source] && nodes[one.target]);
+  // `describe` says so
+  for (const one of [...result.nodes, ...known]) if (!isFinite(one.paths + one.step + (one.ended ?? one.began ?? 0))) throw Error();
   const sorted = [...known].sort((a, b) => b.paths - a.paths);
   const drawn = settings.all || type === "table" ? sorted : sorted.slice(0, EDGES_MAX);
   const most = Math.max(0, ...ranks.values());

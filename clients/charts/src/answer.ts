@@ -77,10 +77,12 @@ function number(value: unknown): number | null {
   return null;
 }
 
+function isMoment(value: unknown): value is string {
+  return typeof value === "string" && Number.isFinite(Date.parse(value));
+}
+
 function isInterval(row: unknown): row is { value: unknown; timeframe: Interval } {
-  return (
-    isObject(row) && "value" in row && isObject(row.timeframe) && typeof row.timeframe.start === "string"
-  );
+  return isObject(row) && "value" in row && isObject(row.timeframe) && isMoment(row.timeframe.start);
 }
 
 /** What rows call a group: a property, a property of sessions, or a cohort. */
@@ -117,31 +119,36 @@ function columns(rows: Json[], query: Json): { groups: string[]; measures: strin
 
 function cube(list: unknown[], query: Json, timed: boolean): Cube {
   const intervals: Interval[] = [];
-  const cells: { interval: number; value: unknown }[] = [];
-  list.forEach((entry, index) => {
-    if (!timed) cells.push({ interval: 0, value: entry });
+  const cells: { interval: number; value: unknown; listed: boolean }[] = [];
+  list.forEach((entry, interval) => {
+    if (!timed) cells.push({ interval: 0, value: entry, listed: true });
     else if (isInterval(entry)) {
-      intervals.push({
-        start: entry.timeframe.start,
-        end: String(entry.timeframe.end ?? entry.timeframe.start),
-      });
-      if (Array.isArray(entry.value)) for (const value of entry.value) cells.push({ interval: index, value });
-      else cells.push({ interval: index, value: entry.value });
+      const { start, end } = entry.timeframe;
+      intervals.push({ start, end: isMoment(end) ? end : start });
+      const listed = Array.isArray(entry.value);
+      for (const value of listed ? (entry.value as unknown[]) : [entry.value]) cells.push({ interval, value, listed });
     }
   });
-  const objects = cells.map((cell) => cell.value).filter(isObject);
-  const empty = cells.length === 0 && groupNames(query) !== null;
-  const grouped = timed ? list.some((entry) => isInterval(entry) && Array.isArray(entry.value)) : true;
-  const named = !grouped && objects.length ? Object.keys(objects[0]) : null;
+  // where some intervals have groups and others have none, those that have them say which
+  const grouped = cells.some((cell) => cell.listed);
+  const objects = cells.filter((cell) => cell.listed === grouped).map((cell) => cell.value).filter(isObject);
   const { groups, measures } =
-    grouped || empty
+    grouped || !cells.length
       ? columns(objects, query)
-      : { groups: [], measures: named ?? analysesOf(query) ?? ["result"] };
-  const rows = cells.map(({ interval, value }) => ({
+      : { groups: [], measures: objects.length ? Object.keys(objects[0]) : (analysesOf(query) ?? ["result"]) };
+  const row = ({ interval, value }: { interval: number; value: unknown }): Row => ({
     interval,
     group: groups.map((name) => scalar(isObject(value) ? value[name] : null)),
     values: measures.map((name) => number(isObject(value) ? value[name] : value)),
-  }));
+  });
+  let rows = cells.map(row);
+  if (timed && !groups.length && rows.length) {
+    // one for each interval
+    const found = new Map(rows.map((one) => [one.interval, one]));
+    if (found.size < rows.length)
+      throw new ChartError("This answer cannot be read: an interval has several values without groups.");
+    rows = intervals.map((_, interval) => found.get(interval) ?? row({ interval, value: null }));
+  }
   return { shape: "cube", intervals: timed ? intervals : null, groups, measures, rows };
 }
 
@@ -234,29 +241,21 @@ function shapeOf(outer: Json, query: Json): Read["answer"] {
   }
   if (Array.isArray(result)) return listed(result, query);
   if (typeof result === "string" && number(result) === null) return { shape: "message", text: result };
-  if (isObject(result)) {
-    const measures = Object.keys(result);
-    const values = measures.map((name) => number((result as Json)[name]));
-    if (measures.some((name) => Array.isArray((result as Json)[name]))) {
-      return lists(
-        measures.map((name) => ({ analysis: name, result: [(result as Json)[name]].flat() })),
-        {},
-      );
-    }
-    return {
-      shape: "cube",
-      intervals: null,
-      groups: [],
-      measures,
-      rows: [{ interval: 0, group: [], values }],
-    };
+  const found = isObject(result) ? result : { result };
+  const measures = Object.keys(found);
+  const values = Object.values(found);
+  if (ARRAYS(values)) {
+    return lists(
+      measures.map((name) => ({ analysis: name, result: [found[name]].flat() })),
+      {},
+    );
   }
   return {
     shape: "cube",
     intervals: null,
     groups: [],
-    measures: ["result"],
-    rows: [{ interval: 0, group: [], values: [number(result)] }],
+    measures,
+    rows: [{ interval: 0, group: [], values: values.map(number) }],
   };
 }
 

@@ -63,6 +63,8 @@ export function scaleOf(
         : low > 0
           ? [zero ? 0 : low * 0.9, high * (zero ? 1 : 1.1)]
           : [low * 1.1, high * 0.9];
+  // nor have the least of doubles
+  if (high - low < 1e-300) high = low + 1;
   const { format } = axis;
   const unit = format.style === "duration" ? UNITS[format.unit ?? "s"] : 0;
   const made = unit ? durationTicks(low, high, count, unit) : null;

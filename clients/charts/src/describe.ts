@@ -374,10 +374,7 @@ function distinct(cube: Cube, group: number): number {
 function chosen(cube: Cube, job: Job): ChartType {
   const shape = shapeOf(cube);
   if (shape === "number" || shape === "numbers") return "metric";
-  if (cube.intervals)
-    return cube.intervals.length > 1 || (shape === "interval_groups" && cube.intervals.length > 1)
-      ? "line"
-      : "bar";
+  if (cube.intervals) return cube.intervals.length > 1 ? "line" : "bar";
   if (cube.groups.length === 1) return cube.measures.length > PANELS_MAX || unlike(cube) ? "table" : "bar";
   const few = distinct(cube, 1) <= SERIES_MAX;
   if (cube.groups.length === 2 && cube.measures.length === 1) {
@@ -410,11 +407,8 @@ function refusal(type: ChartType, cube: Cube): string | null {
     shape === "groups" && cube.rows.every((row) => typeof row.group[0] === "number" || row.group[0] === null);
   switch (type) {
     case "metric":
-      return cube.groups.length
-        ? `it shows one number, and this answer has one for each ${groupsText(cube)}`
-        : null;
     case "gauge":
-      if (!one) return "it shows one number, and this answer has several analyses";
+      if (!one && type === "gauge") return "it shows one number, and this answer has several analyses";
       return cube.groups.length
         ? `it shows one number, and this answer has one for each ${groupsText(cube)}`
         : null;
@@ -669,13 +663,7 @@ function numbers(cube: Cube, type: "metric" | "gauge", job: Job): Description {
   const x = cube.intervals ? timeAxis(cube, job) : null;
   const empty = metrics.every((metric) => metric.value === null);
   if (type === "metric") return { ...made, x, y, metrics, empty, ...run };
-  return {
-    ...made,
-    y,
-    gauge: gaugeOf(metrics[0], job.settings.format, job.settings),
-    empty,
-    x: cube.intervals ? x : null,
-  };
+  return { ...made, x, y, gauge: gaugeOf(metrics[0], job.settings.format, job.settings), empty };
 }
 
 function steps(cube: Cube, job: Job): Description {
@@ -784,8 +772,7 @@ const TOOLS: Tools = {
   iso: ({ timezone }, instant) => writerOf({ timezone }).iso(Date.parse(instant)),
 };
 
-/** What a chart of the answer shows. ChartError for an error, and for a type that cannot show the answer. */
-export function describe(answer: unknown, options: DescribeOptions = {}): Description {
+function descriptionOf(answer: unknown, options: DescribeOptions): Description {
   const made = read(answer, options.query);
   const settings = settingsOf(options, made.metadata);
   const job: Job = { read: made, settings, timezone: zoneText(made, settings) };
@@ -793,4 +780,17 @@ export function describe(answer: unknown, options: DescribeOptions = {}): Descri
   const description = provided.charts?.describe(job, TOOLS) ?? described(job);
   const notes = [...(description.partial ? [settings.words.incomplete] : []), ...settings.notes];
   return { ...description, note: notes.length ? notes.join(" ") : null };
+}
+
+/**
+ * What a chart of the answer shows. ChartError for an error, for a type that cannot show the answer, and for an answer
+ * whose parts are not what its shape needs.
+ */
+export function describe(answer: unknown, options: DescribeOptions = {}): Description {
+  try {
+    return descriptionOf(answer, options);
+  } catch (error) {
+    if (error instanceof ChartError) throw error;
+    throw new ChartError("This answer cannot be read: a part is missing or malformed.", { cause: error });
+  }
 }

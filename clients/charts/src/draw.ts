@@ -100,7 +100,7 @@ export function drawing(description: Description, options: DrawOptions = {}): Dr
   const pen = penOf(description, options);
   const title = options.title === false || options.title === "" ? null : (options.title ?? description.title);
   const { svg: around, box } = frame(pen, title, description.note);
-  const shown = description.empty && description.type !== "gauge" ? null : marks(pen, description, box);
+  const shown = description.empty && !description.gauge ? null : marks(pen, description, box);
   const paint = options.background ?? options.resolve === true;
   const back = paint
     ? tag("rect", { width: pen.width, height: pen.height, fill: pen.color("background") })

@@ -310,8 +310,9 @@ export const WORDS: Words = {
 };
 
 export class ChartError extends Error {
-  constructor(message: string) {
-    super(message);
+  /** `cause` is the error that reading the answer ended in, where there was one. */
+  constructor(message: string, options?: { cause: unknown }) {
+    super(message, options);
     this.name = "ChartError";
   }
 }

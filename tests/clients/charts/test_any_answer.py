@@ -103,6 +103,45 @@ def test_marks_say_which_they_are(core: Core, seed: int) -> None:
             assert re.fullmatch(r"\d+", mark.get("data-index", ""))
 
 
+JUNK: list[Any] = [
+    None, 0, "x", "", [], {}, [None], [[1]], [{}], True, {"value": 1}, {"toString": 1},
+    {"start": "x", "end": {}}, [1, 2, 3], [{"result": 1}, {"result": 2}], [{"a": 1}, {"b": 2}],
+]  # fmt: skip
+
+
+def _parts(value: Any) -> list[tuple[Any, Any]]:
+    """Every place in a JSON value: what holds it, and its key there."""
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else []
+    return [place for key in keys for place in ((value, key), *_parts(value[key]))]
+
+
+def _spoiled(rng: Random, value: Json) -> Json:
+    """The answer with some parts taken away, or with something else in their place."""
+    held = json.loads(json.dumps({"answer": value}))
+    for _ in range(rng.randint(1, 4)):
+        places = _parts(held)[1:]
+        if places:
+            holder, key = places[int(len(places) * rng.random() ** 3)]
+            if rng.random() < 0.2:
+                del holder[key]
+            else:
+                holder[key] = json.loads(json.dumps(rng.choice(JUNK)))
+    spoiled: Json = held["answer"]
+    return spoiled
+
+
+@settings(max_examples=examples(1000), deadline=None)
+@given(seed=seeds, kind=st.sampled_from([None, *TYPES]))
+def test_a_malformed_answer_is_drawn_or_refused_with_a_reason(
+    core: Core, seed: int, kind: str | None
+) -> None:
+    rng = Random(seed)
+    job: Json = {"answer": _spoiled(rng, answer(rng)), "options": {**options(rng), "type": kind}}
+    note(json.dumps(job)[:5000])
+    made = core.ask(**job, drawings=[drawing(rng)], csv=True)
+    assert made.get("name", "ChartError") == "ChartError", made
+
+
 @pytest.mark.parametrize("answer", [{"message": "No.", "error_code": "X"}, {}, {"results": 1}])
 def test_what_is_no_answer_is_refused(core: Core, answer: Json) -> None:
     assert core.refuse(answer) == answer.get("message", "This is no answer: it has no 'result'.")

@@ -70,6 +70,61 @@ def test_a_type_that_cannot_show_the_answer_says_why(
     assert reason in core.refuse(answer, type=kind)
 
 
+STEPS = [{"event_collection": "a"}, {"event_collection": "b"}]
+
+
+def test_intervals_with_and_without_groups_are_read_by_those_that_have_them(core: Core) -> None:
+    parts = [{"g": "x", "result": [4, 1]}, {"g": "y", "result": [2, 1]}]
+    for values in ([[9, 3], parts], [parts, [9, 3]]):
+        answer = {"result": by_day(values), "steps": STEPS}
+        assert "one for each 'g'" in core.refuse(answer, type="metric")
+        table = core.ask(answer=answer, options={"type": "line"})["table"]
+        assert {column["name"] for column in table["columns"]} >= {"x · 1. a", "y · 2. b", "(none) · 1. a"}
+    mixed = {"result": by_day([5, [{"g": "x", "result": 3}]])}
+    assert "one for each 'g'" in core.refuse(mixed, type="metric")
+
+
+def test_an_interval_has_one_value_where_there_are_no_groups(core: Core) -> None:
+    several = {"result": by_day([1, [{"result": 2}, {"result": 3}]])}
+    for kind in ("metric", "line", "table", None):
+        assert "an interval has several values without groups" in core.refuse(several, type=kind)
+    gaps = core.describe({"result": by_day([[], 4, [], 7])}, type="metric")["metrics"][0]
+    assert (gaps["value"], gaps["sparkline"]) == (7, [None, 4, None, 7])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"result": [1, 2], "query": {"analysis_type": "funnel"}, "steps": [None, {}], "times": 5},
+        {"result": [None, {"result": 3}], "query": {"analysis_type": "funnel"}, "steps": STEPS},
+        {"result": [{}], "steps": False},
+        {"result": [{}], "query": {"analysis_type": "retention"}},
+        {"result": 5, "query": {"analysis_type": "retention"}},
+        {"result": [None], "query": {"analysis_type": "lifecycle"}},
+        {"result": ["x"], "query": {"analysis_type": "sessions"}},
+        {"result": [None], "compare": {}},
+        {"result": {"nodes": [{"step": 0, "paths": {}}], "edges": [None]}},
+        {"result": 3, "query": {"analysis_type": {"toString": 1}}},
+    ],
+)
+def test_a_malformed_answer_is_described_or_refused_in_plain_words(core: Core, answer: Json) -> None:
+    for kind in ("metric", "table", "line", None):
+        made = core.ask(answer=answer, options={"type": kind}, drawings=[{}], csv=True)
+        if "error" in made:
+            assert made["name"] == "ChartError", made
+            assert "cannot be read" in made["error"] or "Possible: " in made["error"]
+
+
+def test_an_interval_without_a_time_and_a_message_as_a_gauge_are_drawn(core: Core) -> None:
+    untimed = {"result": [{"value": 3, "timeframe": {"start": "", "end": "x"}}], "query": COUNT}
+    assert core.draw(untimed).startswith("<svg") and core.describe(untimed)["x"] is None
+    assert "No data" in core.draw({"result": "Nothing yet"}, {"type": "gauge"})
+
+
+def test_the_least_of_doubles_have_an_axis(core: Core) -> None:
+    assert "<path" in core.draw({"result": by_day([5e-309, 1e-309, 0])}, {"type": "line"})
+
+
 def test_a_saved_type_that_cannot_show_the_answer_gives_way(core: Core) -> None:
     description = core.describe({"result": 3, "metadata": {"visualization": {"type": "line"}}})
     assert description["type"] == "metric"
