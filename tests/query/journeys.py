@@ -17,7 +17,19 @@ from query.language.analyses.behaviour_nodes import (
     FunnelQuery,
     Step,
 )
-from query.language.nodes import Buckets, Condition, Filter, Operator, Selection, Span
+from query.language.cohorts.members import members_of
+from query.language.nodes import (
+    ActorCohort,
+    Buckets,
+    CohortCondition,
+    Condition,
+    Filter,
+    Group,
+    Operator,
+    Selection,
+    Span,
+    ValueRange,
+)
 from storage.instants import format_instant
 from tests.query.strategies import BASE_US, HOUR_US
 from tests.query.support_source import Event
@@ -110,13 +122,30 @@ def ordered_funnels(draw: st.DrawFn) -> FunnelQuery:
         draw(st.sampled_from(EqualTimes)),
         tuple(draw(_exclusions(len(chosen)))) if len(chosen) > 1 else (),
         hold="held" if not alone and draw(st.integers(0, 3)) == 0 else None,
-        group="group" if not alone and draw(st.booleans()) else None,
+        group=draw(_groups()) if not alone and draw(st.booleans()) else None,
         attribution=draw(st.sampled_from([*FunnelAttribution, *plain])),
         buckets=draw(_buckets()) if draw(st.integers(0, 2)) == 0 else None,
         counting=counting,
         session_gap=draw(quarters(0, 4)) if counting is Counting.SESSIONS else None,
         durations=draw(_durations()) if not alone and draw(st.booleans()) else None,
     )
+
+
+@st.composite
+def _groups(draw: st.DrawFn) -> Group:
+    kind = draw(st.integers(0, 5))
+    if kind == 0:
+        return Group("group", size=draw(st.sampled_from([1.0, 0.5])))
+    if kind == 1:
+        return Group("group", ranges=(ValueRange(None, 2.5, "few"), ValueRange(2.5, 3, "some")))
+    if kind > 3:
+        return Group("group")
+    if kind == 2:
+        cohort = ActorCohort("some", "who", members=members_of(['"ann"', "7", "true"]))
+    else:
+        did = CohortCondition(draw(selections()), draw(st.integers(1, 3)))
+        cohort = ActorCohort("some", "who", (did,))
+    return Group("in it", cohort=cohort, actor="who")
 
 
 @st.composite

@@ -75,7 +75,7 @@ class Entrants:
 
 def entrants(query: FunnelQuery, read: ReadEvents) -> Entrants:
     """The events of those who did the first step."""
-    values = dict(zip((name for _, name in query.values), read.further, strict=True))
+    values = dict(zip((name for _, name in query.values_read), read.further, strict=True))
     owners, groups = None, values.get("group_by")
     marks = None if groups is None else groups.codes.astype(np.int64)
     read = replace(read, events=replace(read.events, marks=marks))

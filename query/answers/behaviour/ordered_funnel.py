@@ -21,7 +21,6 @@ from query.behaviour.sequences import Integers
 from query.engine.runner import Runner
 from query.errors import QueryLimitExceeded
 from query.language.analyses.behaviour_nodes import Counting, FunnelQuery
-from query.language.nodes import Group
 from query.limits import Limits
 from query.plan.views import Views
 
@@ -30,7 +29,7 @@ Json = dict[str, Any]
 
 def ordered_funnel(query: FunnelQuery, views: Views, runner: Runner, limits: Limits) -> tuple[Json, int]:
     """The answer's body, as of any funnel, and the number of stored events in its timeframes."""
-    values = tuple(Group(path) for path, _ in query.values)
+    values = [group for group, _ in query.values_read]
     plan = plan_selections(query.selections, views, timed=True, values=values)
     limits.check_rows(plan.read)
     entered = _entered(query, plan, runner, limits)
@@ -50,7 +49,7 @@ def actors_and_masks(
 
     None where nobody did the first step.
     """
-    values = tuple(Group(path) for path, _ in query.values)
+    values = [group for group, _ in query.values_read]
     plan = plan_selections(query.selections, views, timed=True, values=values)
     limits.check_rows(plan.read)
     entered = _entered(query, plan, runner, limits)
@@ -81,7 +80,8 @@ def _found(
     found = [outcomes(entered, span, runner) for span in spans]
     if entered.groups is None:
         return found, lambda _: None
-    return found, Decoder(entered.groups, plan.value_parts[0]).value
+    assert query.group is not None
+    return found, Decoder(entered.groups, plan.value_parts[0], query.group.ranges).value
 
 
 def _arranged(
@@ -100,7 +100,7 @@ def _arranged(
                 "Ask for a shorter timeframe, or filter."
             )
         grouped = [
-            [{query.group: value_of(group), **_tally(query, one.of_group(group))} for group in seen]
+            [{query.group.path: value_of(group), **_tally(query, one.of_group(group))} for group in seen]
             for one in found
         ]
         values = [{"value": rows} if query.buckets else {"result": rows} for rows in grouped]

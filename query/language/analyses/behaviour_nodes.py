@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from query.language.nodes import BehaviourQuery, Buckets, Selection
+from query.language.nodes import BehaviourQuery, Buckets, Group, Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class FunnelQuery(BehaviourQuery):
     exclusions: tuple[Exclusion, ...] = ()
     hold: str | None = None
     """The property that has one value in all steps."""
-    group: str | None = None
+    group: Group | None = None
     attribution: FunnelAttribution | int = FunnelAttribution.FIRST
     """An integer is the position of a step."""
     buckets: Buckets | None = None
@@ -105,6 +105,12 @@ class FunnelQuery(BehaviourQuery):
         return (*self.steps, *self.exclusions)
 
     @property
+    def values_read(self) -> tuple[tuple[Group, str], ...]:
+        """What is read of each event beside its time, each with its parameter."""
+        held = None if self.hold is None else Group(self.hold)
+        named = ((self.group, "group_by"), (held, "hold"))
+        return tuple((group, name) for group, name in named if group is not None)
+
+    @property
     def values(self) -> tuple[tuple[str, str], ...]:
-        named = ((self.group, "group_by"), (self.hold, "hold"))
-        return tuple((path, name) for path, name in named if path is not None)
+        return tuple((group.property_name, name) for group, name in self.values_read if group.session is None)

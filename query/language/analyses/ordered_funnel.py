@@ -19,7 +19,7 @@ from query.language.analyses.behaviour_nodes import (
     FunnelQuery,
     Step,
 )
-from query.language.analyses.parsing import Parsing, choice, length
+from query.language.analyses.parsing import Parsing, choice, group_of, length
 from query.language.calendar import WeekStart
 from query.language.fields import is_number, missing, structured, text, whole, wrong
 from query.language.nodes import Buckets
@@ -38,6 +38,8 @@ HISTOGRAM_SECONDS = (
     *(_DAY, 3 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY, 90 * _DAY),
 )
 SECONDS_MAX = 10_000 * 366 * _DAY
+FIELDS = ("result", "times")
+"""What a row of the answer has beside the value of its group."""
 ENTRIES_MAX = 1_000
 """Percentiles, and edges of a histogram."""
 
@@ -60,8 +62,8 @@ def ordered(parsing: Parsing, funnel: FunnelQuery) -> FunnelQuery:
         window=length("window", params.get("window")),
         equal_times=choice(EqualTimes, "equal_times", params.get("equal_times")) or EqualTimes.IN_ORDER,
         exclusions=_exclusions(parsing, steps),
-        hold=_property(parsing, "hold"),
-        group=_property(parsing, "group_by"),
+        hold=_held(parsing),
+        group=group_of(parsing, FIELDS),
         attribution=_attribution(params, funnel.steps),
         buckets=_buckets(parsing, funnel.steps[0]),
         counting=counting,
@@ -152,8 +154,9 @@ def _step_number(value: Any, name: str, default: int, greatest: int) -> int:
     return number
 
 
-def _property(parsing: Parsing, name: str) -> str | None:
+def _held(parsing: Parsing) -> str | None:
     """One property's path, also as a list of one or as an object with it."""
+    name = "hold"
     value = structured(name, parsing.params.get(name))
     if is_absent(value):
         return None
@@ -163,9 +166,9 @@ def _property(parsing: Parsing, name: str) -> str | None:
         value = value["property_name"]
     if isinstance(value, Mapping) and value.keys() & {"cohort", "session"}:
         raise InvalidQuery(
-            f"A funnel's '{name}' cannot be a cohort or a property of sessions. Ask once for each group, "
-            "with a filter: operator 'in_cohort' and then 'not_in_cohort', or 'session' in place of "
-            "'property_name'."
+            "A funnel's 'hold' cannot be a cohort or a property of sessions: an actor is in a cohort at all "
+            "steps or at none, and counting: 'sessions' keeps the steps within one session. To compare them, "
+            "use 'group_by'."
         )
     if not isinstance(value, str):
         raise wrong(name, "the name of one property", value)

@@ -224,7 +224,9 @@ def test_ordered_funnels_follow_the_events_of_each_actor(
     body = ask(query, collections, engine, data_folder, seed)
 
     assert body.pop("steps") == [step.echo for step in query.steps]
+    token = reference.COHORT_EVENTS.set(collections)
     expected = OrderedFunnel(query, collections).body()
+    reference.COHORT_EVENTS.reset(token)
     assert close(dict(sorted(body.items())), dict(sorted(expected.items())))
 
 

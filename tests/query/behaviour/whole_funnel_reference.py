@@ -16,6 +16,7 @@ from query.language.analyses.behaviour_nodes import (
     FunnelOrder,
     FunnelQuery,
 )
+from query.language.nodes import Group
 from storage.instants import format_instant
 from tests.query import reference
 from tests.query.behaviour.funnel_reference import Found, by_actor
@@ -81,7 +82,7 @@ class OrderedFunnel:
                 {
                     "value" if query.buckets else "result": [
                         {
-                            query.group: self.groups[position],
+                            query.group.path: self.groups[position],
                             **self._tally([one for one in entries if self._group_of(one) == position]),
                         }
                         for position in positions
@@ -125,9 +126,16 @@ class OrderedFunnel:
                     if value is not None and mask:
                         key = reference.order_at(actor, value)
                         self.names.setdefault(key, value)
-                        group, held = (self._label(event, path) for path in (query.group, query.hold))
+                        group, held = self._group(event), self._label(event, query.hold)
                         rows.append(Row(key, reference.time_of(event), mask, group, held))
         return rows if query.hold is None else [row for row in rows if row.held is not None]
+
+    def _group(self, event: Event) -> Any:
+        """The value of the group; a list is one value."""
+        group = self.query.group
+        if group is None or group == Group(group.path):
+            return self._label(event, None if group is None else group.path)
+        return reference.group_values(event, group)[0][1]
 
     def _label(self, event: Event, path: str | None) -> Any:
         value = None if path is None else reference.lookup(event, path)

@@ -282,6 +282,18 @@ def test_a_question_that_names_no_cohort_says_which_parameter_does_not(
     assert said in reply["message"], reply
 
 
+def test_a_funnel_in_order_is_divided_by_a_cohort(shop: Shop) -> None:
+    shop.put("often", OFTEN)
+    steps = [{"event_collection": name, "actor_property": "user.id"} for name in ("purchases", "refunds")]
+    grouped: Json = {"order": "ordered", "group_by": {"cohort": "often", "alias": "loyal"}, "steps": steps}
+    found = shop.ask("funnel", **grouped)
+    assert found == [{"loyal": False, "result": [2, 1]}, {"loyal": True, "result": [1, 0]}]
+    for row in found:
+        operator = "in_cohort" if row["loyal"] else "not_in_cohort"
+        kept = [{"operator": operator, "property_value": "often"}]
+        assert shop.ask("funnel", order="ordered", steps=steps, filters=kept) == row["result"]
+
+
 def test_where_no_cohort_can_be_used_it_is_refused(shop: Shop) -> None:
     shop.put("testers", TESTERS)
     member = {"property_name": "user.id", "operator": "in_cohort", "property_value": "testers"}
