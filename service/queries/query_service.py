@@ -548,7 +548,8 @@ class QueryService:
         named = {name: one for name, one in watched.given.items() if is_named(name, question.query)}
         warnings = warn(named) if warn is not None else []
         if warnings:
-            computed.body["warnings"] = [one.as_json() for one in warnings]
+            found = computed.body.get("warnings", [])
+            computed.body["warnings"] = [*(one.as_json() for one in warnings), *found]
         return _written(computed, self._limits)
 
 

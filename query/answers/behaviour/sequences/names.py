@@ -3,7 +3,7 @@ rules; and each as a number, in the order of the names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,14 @@ class EventNames:
             return text
         value = loads(text)
         return number(value) if isinstance(value, float) else value
+
+    @property
+    def shown(self) -> Iterator[str]:
+        """The names that are texts, one after the other."""
+        for one in self.texts:
+            text, _, kind = one.as_py().rpartition(_KIND)
+            if kind == _TEXT:
+                yield text
 
     def called(self, text: str) -> int | None:
         """The number of the name that is this text."""

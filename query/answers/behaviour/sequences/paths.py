@@ -19,7 +19,9 @@ from query.errors import QueryLimitExceeded
 from query.json_encoding import Written, dumps_in_steps
 from query.language.analyses.sequence_nodes import PathCounting, PathsQuery
 from query.language.nodes import Group
+from query.language.suggestions import meant, nearest
 from query.limits import Limits
+from query.plan.data_warnings import DataWarning, WarningCode
 from query.plan.views import Views
 
 OTHER = "other"
@@ -52,7 +54,21 @@ def paths_body(query: PathsQuery, views: Views, runner: Runner, limits: Limits) 
         steps = read.events.steps
         names = names_of(query.selections, steps, read.further, plan.value_parts, _paths(query), renamer)
         tallies = _tallied(query, read, names, runner)
-    return {"result": Written(_Diagram(query, names, tallies, runner, limits).text())}, plan.scanned
+    body: dict[str, Any] = {"result": Written(_Diagram(query, names, tallies, runner, limits).text())}
+    if names is not None and (unknown := _unknown_anchor(query, names)) is not None:
+        body["warnings"] = [unknown.as_json()]
+    return body, plan.scanned
+
+
+def _unknown_anchor(query: PathsQuery, names: EventNames) -> DataWarning | None:
+    """A warning where no event that the question reads has the name at which paths begin or end."""
+    anchor = query.anchor
+    if anchor is None or anchor.name is None or names.called(anchor.name) is not None:
+        return None
+    like = nearest(anchor.name, names.shown)
+    message = f"No event of the question is called '{anchor.name}'.{meant(like)}"
+    where = "to" if anchor.backward else "from"
+    return DataWarning(WarningCode.FILTER_NEVER_MATCHES, where, message, like)
 
 
 def _paths(query: PathsQuery) -> list[str]:
