@@ -79,7 +79,7 @@ def _sum(metric: MetricPlan, cells: Row) -> int | float | None:
         if not rows or high is None:
             return 0
         return number(exact_sums.rounded(high, low, rows, one.split, one.exact_rows))
-    if len(cells) == 1 and isinstance(cells[0], float):
+    if len(cells) == 1 and isinstance(cells[0], float) and metric.aggregates[0].fold is AggregateRole.SUM:
         return number(cells[0])
     total, error = _total(metric.aggregates, cells)
     return rounded_total(total, error)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from query.answers.pipeline import answer
@@ -158,6 +158,7 @@ def test_groups_are_ordered_and_cut_by_their_exact_totals(
 
 @checked(60)
 @given(values=st.lists(mixed, min_size=1, max_size=20))
+@example(values=[2.2250738585e-313])
 def test_datasets_say_what_the_question_says(engine: Engine, data_folder: Path, values: list[Any]) -> None:
     edges = tuple(BASE_US - BASE_US % (24 * HOUR_US) + step * 12 * HOUR_US for step in range(3))
     source = source_of(events_of(values), data_folder, random.Random(1))
