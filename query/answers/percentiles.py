@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 from query.engine.engine import Row
@@ -19,7 +18,6 @@ from query.plan.aggregates import Aggregate, AggregateRole
 from query.plan.plan import MetricsPlan
 from query.plan.scans import Scan, inside
 from query.sql import statements
-from storage.source import believe
 
 ROWS_MIN = 1_000_000
 """Stored rows from which on it is faster."""
@@ -75,11 +73,7 @@ def _sampled(plan: MetricsPlan) -> list[Scan]:
         most = view.rows // SAMPLED_PART // SAMPLED_FILES
         files = [one for one in files if one.rows <= most]
     step = max(1, len(files) // SAMPLED_FILES)
-    source = replace(view.source, tail=None, verify=believe)
-    alone = (
-        replace(view, files=(one,), source=source, spend=lambda _: None, spend_forced=lambda _: None)
-        for one in files[::step][:SAMPLED_FILES]
-    )
+    alone = (view.part([one]) for one in files[::step][:SAMPLED_FILES])
     scans = (one.scan(plan.scan.columns, one.condition(query.filters), query.span) for one in alone)
     return [scan for scan in scans if not scan.empty]
 

@@ -34,7 +34,7 @@ from query.plan.operators import Spend
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan, hull, overlaps, pieces_of
 from query.plan.sessions import SessionColumn, contains, of_sessions, session_tables, stored, together
-from storage.source import DataFile, Source
+from storage.source import DataFile, Source, believe
 
 SourceOf = Callable[[str], Source]
 ComputeActors = Callable[[ActorCohort, "Views"], Mapping[str, pa.Table]]
@@ -103,6 +103,17 @@ class View:
         """The number of rows that a scan reads, before any test."""
         tail = self.source.tail
         return sum(file.rows for file in self.files) + (tail.num_rows if tail is not None else 0)
+
+    def part(self, files: Iterable[DataFile], *, with_tail: bool = False) -> View:
+        """A part of the view: its files were verified, and its filters counted, with the whole of it."""
+        tail = self.source.tail if with_tail else None
+        return replace(
+            self,
+            files=tuple(files),
+            source=replace(self.source, tail=tail, verify=believe),
+            spend=lambda _: None,
+            spend_forced=lambda _: None,
+        )
 
     def condition(self, filters: Iterable[Filter]) -> Predicate:
         return operators.predicate(filters, self._columns_for_query, self.spend)

@@ -29,9 +29,7 @@ Json = dict[str, Any]
 
 def ordered_funnel(query: FunnelQuery, views: Views, runner: Runner, limits: Limits) -> tuple[Json, int]:
     """The answer's body, as of any funnel, and the number of stored events in its timeframes."""
-    values = [group for group, _ in query.values_read]
-    plan = plan_selections(query.selections, views, timed=True, values=values)
-    limits.check_rows(plan.read)
+    plan = _planned(query, views, limits)
     entered = _entered(query, plan, runner, limits)
     found, groups = _found(query, plan, entered, runner)
     body = _arranged(query, found, groups, limits)
@@ -49,13 +47,18 @@ def actors_and_masks(
 
     None where nobody did the first step.
     """
-    values = [group for group, _ in query.values_read]
-    plan = plan_selections(query.selections, views, timed=True, values=values)
-    limits.check_rows(plan.read)
+    plan = _planned(query, views, limits)
     entered = _entered(query, plan, runner, limits)
     found, _ = _found(query, plan, entered, runner)
     numbers, masks = _masks_of_actors(found)
     return None if entered is None else entered.read, numbers, masks
+
+
+def _planned(query: FunnelQuery, views: Views, limits: Limits) -> SelectionPlan:
+    values = [group for group, _ in query.values_read]
+    plan = plan_selections(query.selections, views, timed=True, values=values)
+    limits.check_rows(plan.read)
+    return plan
 
 
 def _entered(query: FunnelQuery, plan: SelectionPlan, runner: Runner, limits: Limits) -> Entrants | None:

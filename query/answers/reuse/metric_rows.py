@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import pyarrow as pa
@@ -25,11 +25,10 @@ from query.language.nodes import Buckets, Span
 from query.plan.partials import Contribution, FilePart, PartialsPlan, Unkeepable, part_of_file, plan_partials
 from query.plan.plan import MetricsPlan
 from query.plan.scans import inside
-from query.plan.views import View
 from query.sql import statements
 from query.sql.reuse import partials as sql
 from query.sql.statement import Statement
-from storage.source import DataFile, believe
+from storage.source import DataFile
 
 FORMAT = 1
 """Part of every key: raise it when the same statement text gives other partials than before."""
@@ -126,8 +125,7 @@ class _Reuse:
         spared.partials += files.reused
         spared.events += files.reused_events
         self._store.note_reused(files.reused)
-        source = replace(view.source, verify=believe)
-        rest_view = _silent(replace(view, files=tuple(files.rest), source=source))
+        rest_view = view.part(files.rest, with_tail=True)
         rest = self._partials.contribution(rest_view, query.span, query.buckets)
         tables = self._tables()
         columns = {name: table.column_names for name, table in tables.items()}
@@ -152,8 +150,7 @@ class _Reuse:
         files, query, view = self.files, self._plan.query, self._plan.view
         if not files.refused or view.source.past or not self._store.may_merge(self._slot):
             return
-        source = replace(view.source, tail=None, verify=believe)
-        those = _silent(replace(view, files=tuple(files.refused.values()), source=source))
+        those = view.part(files.refused.values())
         keeping.gather(
             self._partials,
             lambda: self._partials.contribution(those, query.span, query.buckets),
@@ -209,9 +206,7 @@ class _Reuse:
         return key
 
     def _contribution(self, part: FilePart) -> Contribution:
-        view = self._plan.view
-        source = replace(view.source, tail=None, verify=believe)
-        alone = _silent(replace(view, files=(part.file,), source=source))
+        alone = self._plan.view.part([part.file])
         return self._partials.contribution(alone, Span(), part.buckets)
 
     def _tables(self) -> dict[str, pa.Table]:
@@ -227,11 +222,6 @@ class _Reuse:
             of = self.files.merged_of | self.files.kept.keys()
             keeping.merge(self._partials, together, of, self._slot, self._runner.engine, self._store)
         return {sql.PARTIALS: together}
-
-
-def _silent(view: View) -> View:
-    """A part of a view whose filters were counted with the whole of it."""
-    return replace(view, spend=lambda _: None, spend_forced=lambda _: None)
 
 
 def _in_buckets(table: pa.Table, first: int, buckets: Buckets) -> pa.Table:
