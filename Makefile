@@ -58,4 +58,4 @@ lock: ## Renew the lock files from pyproject.toml (needs uv)
 	@sh scripts/lock.sh
 
 clean: ## Remove the environment and caches, never data
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -25,6 +25,8 @@ from bench import (
     partials,
     pauses,
     pictures,
+    pipelines,
+    planning,
     posts,
     profile,
     queries,
@@ -43,6 +45,7 @@ SECTIONS = (
     "bars",
     "behaviour",
     "partials",
+    "pipelines",
     "profile",
     "memory",
     "erasure",
@@ -50,12 +53,25 @@ SECTIONS = (
     "datasets",
     "pauses",
     "tenants",
+    "planning",
     "clients",
     "charts",
     "pictures",
     "pages",
     "large",
 )
+LOADED = {
+    "queries",
+    "bars",
+    "behaviour",
+    "partials",
+    "pipelines",
+    "memory",
+    "erasure",
+    "charts",
+    "large",
+}
+"""The sections that share one loaded server."""
 EVENTS = 1_000_000
 
 _ABOUT = """\
@@ -71,7 +87,17 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         bulk.run(report, events)
     if "shred" in sections:
         shredding.run(report, events)
-    if {"queries", "bars", "behaviour", "partials", "memory", "erasure", "charts", "large"} & set(sections):
+    if {
+        "queries",
+        "bars",
+        "behaviour",
+        "partials",
+        "pipelines",
+        "memory",
+        "erasure",
+        "charts",
+        "large",
+    } & set(sections):
         with loaded(report, events) as store:
             if "charts" in sections:
                 charts.run(report, store.server, store.events)
@@ -84,6 +110,8 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
                 returning.run(report, store)
             if "partials" in sections:
                 partials.run(report, store)
+            if "pipelines" in sections:
+                pipelines.run(report, store)
             if "memory" in sections:
                 memory.run(report, store)
             if "large" in sections:
@@ -104,6 +132,8 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         pauses.run(report)
     if "tenants" in sections:
         tenants.run(report, events)
+    if "planning" in sections:
+        planning.run(report, events)
     if "pictures" in sections:
         pictures.run(report)
     if "pages" in sections:
@@ -137,6 +167,7 @@ def main() -> int:
         large.ROUNDS = min(most, large.ROUNDS)
         behaviour.ROUNDS, bars.ROUNDS = min(most, behaviour.ROUNDS), min(most, bars.ROUNDS)
         partials.ROUNDS = min(most, partials.ROUNDS)
+        pipelines.ROUNDS = min(most, pipelines.ROUNDS)
     sections = args.sections or SECTIONS
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"there is no section {', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}")

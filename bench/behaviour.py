@@ -6,34 +6,30 @@ greatest of each whole process while it answers the same question. Sessions and 
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import threading
 import time
-import venv
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import accounting, following
+from bench import following
+from bench.peers import Peer, ask, watching
 from bench.queries import ALLOWANCE_SECONDS, Duck
-from bench.report import Report, Wrong
+from bench.report import Report
 from bench.serving import Acumen
 from bench.store import Loaded
 from service.settings import load as load_settings
 
 ROUNDS = 7
 LIMIT = 1.5
-CHDB = "chdb==4.4.0"
-PEER = Path(__file__).parent / "chdb_peer.py"
-ENVIRONMENT = Path(__file__).parent / ".chdb"
+_HERE = Path(__file__).parent
+CHDB = Peer("chdb==4.4.0", _HERE / "chdb_peer.py", _HERE / ".chdb")
 WINDOW_DAYS = 7
 _MIB = 1 << 20
-_SAMPLE_SECONDS = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +76,7 @@ def _measure(report: Report, case: Case, server: Acumen, peer: subprocess.Popen[
         report.progress(f"{case.name}, round {round_number}")
         # The server may close one on which nothing came while the other side was at work.
         connection = server.connect()
-        with _watching(pid, peaks):
+        with watching(lambda: [pid], peaks):
             started = time.perf_counter()
             result = server.ask("funnel", connection, **params)
             spent = time.perf_counter() - started
@@ -122,47 +118,10 @@ def clickhouse_files(paths: Sequence[str]) -> str:
     return f"file('{files}', Parquet)"
 
 
-@contextmanager
-def _watching(pid: int, peaks: list[int]) -> Iterator[None]:
-    stop = threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(_SAMPLE_SECONDS):
-            peaks[0] = max(peaks[0], accounting.memory(pid).resident)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        watcher.join()
-
-
-@contextmanager
-def clickhouse(report: Report) -> Iterator[subprocess.Popen[str]]:
-    """The peer's process; the package is installed at the first use."""
-    python = ENVIRONMENT / "bin" / "python"
-    if not python.exists():
-        report.progress(f"installing {CHDB}")
-        venv.create(ENVIRONMENT, with_pip=True)
-        done = subprocess.run([python, "-m", "pip", "install", "-q", CHDB], check=False)
-        if done.returncode:
-            raise Wrong(f"{CHDB} could not be installed for comparison.")
-    command = [str(python), str(PEER)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield process
-        assert process.stdin is not None
-        process.stdin.close()
+def clickhouse(report: Report) -> AbstractContextManager[subprocess.Popen[str]]:
+    """The peer's process."""
+    return CHDB.running(report)
 
 
 def clickhouse_rows(peer: subprocess.Popen[str], query: str) -> dict[str, Any]:
-    assert peer.stdin is not None
-    assert peer.stdout is not None
-    peer.stdin.write(json.dumps({"query": query}) + "\n")
-    peer.stdin.flush()
-    line = peer.stdout.readline()
-    if not line:
-        raise Wrong("chdb did not answer.")
-    answer: dict[str, Any] = json.loads(line)
-    return answer
+    return ask(peer, {"query": query})

@@ -14,8 +14,11 @@ compile pyproject.toml --output-file requirements.lock
 compile --group build --constraints requirements.lock --output-file requirements-build.lock
 compile --group dev --constraints requirements.lock --constraints requirements-build.lock \
     --output-file requirements-dev.lock
+# Of its own: Airflow's tests run in an environment that has nothing of the server.
+airflow=tests/clients/airflow
+compile "$airflow/requirements.in" --output-file "$airflow/requirements.lock"
 
-if grep -nE '://|^-' requirements.lock requirements-build.lock requirements-dev.lock; then
+if grep -nE '://|^-' requirements.lock requirements-build.lock requirements-dev.lock "$airflow/requirements.lock"; then
     echo "a lock file names an address or an option; it must hold only versions and hashes" >&2
     exit 1
 fi

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from service.cli import backup, files, people, shell_audit, tenants
 from service.cli.command_parser import CommandParser
 from service.cli.errors import CannotDo, reason_of
+from service.cli.pipelines import arguments as pipelines
+from service.cli.pipelines import runs, secrets
 
 if TYPE_CHECKING:
     # Imported where used, since the server's modules cannot be imported on native Windows.
@@ -74,9 +76,13 @@ def _parser(command: Sequence[str]) -> CommandParser:
     people.add_people(commands, _add_data, _on_catalog)
     _add_keys(commands, selected=list(command) == ["keys"])
     _add_dashboards(commands, selected=list(command) == ["dashboards"])
+    _add_worker(commands)
+    runs.add_runs(commands, _add_data, _on_catalog)
+    secrets.add_secrets(commands, _add_data, _on_catalog)
     _add_import(commands, selected=list(command) == ["import"])
     _add_demo(commands, selected=list(command) == ["demo"])
     _add_mcp(commands, selected=list(command) == ["mcp"])
+    pipelines.add_commands(commands, next(iter(command), None), _add_data, _of_pipelines)
     files.add_files(commands, _add_data, _files)
     _add_check(commands)
     _add_repair(commands)
@@ -114,6 +120,41 @@ def _add_serve(commands: Any) -> None:
     serve.set_defaults(run=_serve)
 
 
+def _add_worker(commands: Any) -> None:
+    worker = commands.add_parser(
+        "worker",
+        help="execute runs of pipelines, beside a server on the same data folder",
+        description="Execute runs of pipelines until it gets SIGTERM or SIGINT (Ctrl-C), one at a time. Any "
+        "number of these processes may work on one data folder, on the machine of its server; each may be "
+        "killed at any time: another one, or the server, begins its run again.",
+    )
+    worker.add_argument(
+        "--queues",
+        action="append",
+        default=[],
+        metavar="NAMES",
+        help="comma-separated names of the queues whose runs it takes (default: all)",
+    )
+    _add_data(worker)
+    worker.set_defaults(run=_work)
+
+
+def _work(args: argparse.Namespace) -> int:
+    from service.process import run_process
+    from service.settings import BadSettings
+    from service.telemetry import json_logging
+    from service.workflows.run_worker import pools_of
+    from storage.catalog.errors import CatalogError
+
+    settings = _settings(args)
+    try:
+        json_logging.set_up(settings.current_log_level(), "run-worker")
+        run_process.work(settings, pools_of(args.queues))
+    except (BadSettings, CatalogError, OSError) as error:
+        raise CannotDo(str(error)) from None
+    return 0
+
+
 def _add_keys(commands: Any, *, selected: bool) -> None:
     keys = commands.add_parser(
         "keys",
@@ -142,6 +183,15 @@ def _add_dashboards(commands: Any, *, selected: bool) -> None:
 
 def _of_boards(action: Callable[..., int]) -> Callable[[argparse.Namespace], int]:
     return lambda args: action(args, _opened, _say)
+
+
+def _of_pipelines(name: str) -> Callable[[argparse.Namespace], int]:
+    def run(args: argparse.Namespace) -> int:
+        from service.cli.pipelines import command
+
+        return command.act(args, name, _opened, _settings(args), _say)
+
+    return run
 
 
 def _add_import(commands: Any, *, selected: bool) -> None:

@@ -208,6 +208,12 @@ class Conflict(ApiError):
     code = "DuplicateNameError"
 
 
+class PipelineConflict(Conflict):
+    """Pipelines cannot be applied to the project as it is."""
+
+    code = "PipelineConflictError"
+
+
 class PreconditionFailed(ApiError):
     """The resource is not as the request says that it should be."""
 

@@ -42,6 +42,7 @@ OTHER_VARIABLES = (
     "access_key",
     "organization_key",
     "renew_snapshots",
+    "test_airflow",
     "test_sample",
     "test_scale",
     "test_port",
@@ -54,6 +55,9 @@ _OF_KUBERNETES = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP)(_(PR
 
 
 OPENID_LABEL_MAX = 60
+_HOST_PATTERN = re.compile(
+    r"(\*|(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:(\d{1,5}|\*))?", re.ASCII
+)
 _OWN_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -308,6 +312,22 @@ class Settings(BaseSettings):
         description="Folder, not in the data folder, to which new events are streamed as gzip NDJSON; empty: "
         "none are.",
     )
+    sink_folder: Path | None = Field(
+        None,
+        description="Existing folder, not in the data folder, below which pipelines may deliver files, each "
+        "project in a folder of its own; empty: none may.",
+    )
+    source_folder: Path | None = Field(
+        None,
+        description="Existing folder, not in the data folder, below which sources may read files, each "
+        "project in a folder of its own; empty: none may.",
+    )
+    source_bytes: int = Field(
+        1 << 30,
+        ge=1,
+        description="Bytes that a source reads at once: of a file, which may be ten times as large unpacked, "
+        "or of the answers that belong together.",
+    )
     stream_seconds: float = Field(300.0, gt=0, description="Seconds between two files of streamed events.")
     stream_events_max: int = Field(1_000_000, ge=1, description="Events in one streamed file.")
     geoip_database: Path | None = Field(
@@ -320,6 +340,33 @@ class Settings(BaseSettings):
     )
     collections_max: int = Field(2_000, ge=1, description="Event collections of one project.")
     schema_collections_max: int = Field(5_000, ge=1, description="Collections in one schema listing.")
+
+    run_workers: int = Field(
+        1,
+        ge=0,
+        le=64,
+        description="Processes that the server starts at most for runs of pipelines, as many as there are "
+        "runs, and ends when these are done; 0: none, only `acumen worker` executes runs.",
+    )
+    run_queues: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated names of the queues whose runs these processes take; empty: all."
+    )
+    run_idle_seconds: float = Field(
+        60.0, ge=0, description="Seconds without a run after which such a process ends."
+    )
+    run_attempts: int = Field(5, ge=1, le=1_000, description="How often a run is tried before it is dead.")
+    run_retry_seconds: float = Field(
+        5.0,
+        gt=0,
+        description="Pause, in seconds, before a run that failed is tried again; each further pause is twice "
+        "as long, up to ten minutes.",
+    )
+    run_seconds: float = Field(
+        3_600.0, gt=0, description="Longest time, in seconds, that a run may take; it fails then."
+    )
+    run_history_days: float = Field(
+        30.0, gt=0, le=3_650, description="Days for which runs that have ended are listed."
+    )
 
     tokens_max: int = Field(
         10_000_000,
@@ -491,6 +538,22 @@ class Settings(BaseSettings):
         description="Seconds without a SQL statement after which the process that waits for the next one "
         "ends; it takes about 100 MB.",
     )
+    pipeline_rows_max: int = Field(
+        5_000_000, ge=1, description="Rows that one step of a pipeline's bucket may give to the next."
+    )
+    pipeline_bytes_max: int = Field(
+        1 << 30, ge=1 << 20, description="Bytes of the rows that one step of a bucket may give to the next."
+    )
+    pipeline_memory_bytes: int = Field(
+        512 * MIB, ge=64 * MIB, description="Bytes of memory of each process that runs steps of a pipeline."
+    )
+    pipeline_spill_bytes: int = Field(
+        8 << 30, ge=0, description="Bytes on disk that one step of a pipeline may use beyond memory."
+    )
+    pipeline_timeout_seconds: float = Field(
+        600.0, gt=0, le=86_400, description="Longest run, in seconds, of the steps of one bucket."
+    )
+    pipeline_threads: int = Field(2, ge=1, le=256, description="Threads of one step of a pipeline.")
     mcp_answer_bytes_max: int = Field(
         256 << 10, ge=1_000, description="Bytes of what one tool of the MCP server answers (an error beyond)."
     )
@@ -593,8 +656,8 @@ class Settings(BaseSettings):
     )
     smtp_host: str = Field(
         "",
-        description="Mail server for extractions by e-mail and mails about accounts, for which "
-        "`ACUMEN_PUBLIC_URL` and `ACUMEN_SMTP_FROM` are needed; empty: no mail is sent.",
+        description="Mail server for extractions, alerts and reports by e-mail and mails about accounts, "
+        "for which `ACUMEN_PUBLIC_URL` and `ACUMEN_SMTP_FROM` are needed; empty: no mail is sent.",
     )
     smtp_port: int = Field(587, ge=1, le=65_535, description="TCP port of the mail server.")
     smtp_security: str = Field(
@@ -605,8 +668,47 @@ class Settings(BaseSettings):
     smtp_from: str = Field("", description="Sender of mails, as an address.")
     mail_domains: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Comma-separated domains to which extractions may be mailed; empty: to none, since "
-        "any holder of a read key may name the recipient.",
+        description="Comma-separated domains to which extractions, alerts and reports may be mailed; empty: "
+        "to none, since any holder of a read key may name the recipient.",
+    )
+    outbound_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated hosts that webhooks and other requests of this server may go to: "
+        "`hooks.example.com`, `*.example.com` for all below it, `*` for every public one; with `:8443` at "
+        "that port, with `:*` at any, else at the usual one; empty: to none but those of other settings.",
+    )
+    outbound_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated addresses or networks that are not public, such as `10.1.2.3` or "
+        "`127.0.0.0/8`, to which a host of that list may lead; empty: none.",
+    )
+    outbound_http: bool = Field(False, description="Whether such requests may go without TLS (`http://`).")
+    outbound_proxy: str = Field(
+        "",
+        repr=False,
+        description="Proxy for such requests, as `http://[user:password@]host:port`; it is asked to connect "
+        "to addresses that are checked here. Empty: none, whatever `HTTPS_PROXY` says.",
+    )
+    outbound_connect_seconds: float = Field(
+        5.0, gt=0, le=600, description="Longest time, in seconds, in which such a connection is made."
+    )
+    outbound_read_seconds: float = Field(
+        10.0, gt=0, le=600, description="Longest wait, in seconds, for the next bytes of an answer to one."
+    )
+    outbound_seconds: float = Field(
+        30.0, gt=0, le=3_600, description="Longest time, in seconds, of such a request with its redirects."
+    )
+    outbound_header_bytes_max: int = Field(
+        65_536, ge=1_000, le=100_000, description="Bytes of the header fields of an answer to one."
+    )
+    outbound_bytes_max: int = Field(
+        10_000_000, ge=1_000, description="Bytes of the body of an answer to one, as it is sent."
+    )
+    outbound_inflated_bytes_max: int = Field(
+        50_000_000, ge=1_000, description="Bytes of such a body once inflated."
+    )
+    outbound_redirects_max: int = Field(
+        5, ge=0, le=20, description="Redirects that are followed where any are; webhooks follow none."
     )
 
     rate_queries: int = Field(0, ge=0, description="Queries a minute of one project; 0: without limit.")
@@ -686,7 +788,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings, env_settings)
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "outbound_networks", mode="before")
     @classmethod
     def _split_networks(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -694,6 +796,13 @@ class Settings(BaseSettings):
         return tuple(
             ipaddress.ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip()
         )
+
+    @field_validator("run_queues", mode="before")
+    @classmethod
+    def _split_queues(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @field_validator("secret_key")
     @classmethod
@@ -725,6 +834,27 @@ class Settings(BaseSettings):
         if not all(re.fullmatch(r"https?://[^/?#@\s]+", one) for one in origins):
             raise ValueError("must be origins such as https://agents.example.com, separated by commas")
         return origins
+
+    @field_validator("outbound_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        hosts = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+        if not all(_HOST_PATTERN.fullmatch(one) for one in hosts):
+            raise ValueError(
+                "must be hosts such as hooks.example.com, *.example.com:8443 or [2001:db8::1], separated by "
+                "commas"
+            )
+        return hosts
+
+    @field_validator("outbound_proxy")
+    @classmethod
+    def _plain_proxy(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and not (parts.scheme == "http" and parts.hostname and parts.path in ("", "/")):
+            raise ValueError("must be http://host:port")
+        return value
 
     @field_validator("unknown_parameters")
     @classmethod
@@ -802,9 +932,11 @@ class Settings(BaseSettings):
             raise ValueError("openid_issuer needs openid_client_id, and public_url for the way back")
         if self.openid_client_secret and self.openid_client_secret_file:
             raise ValueError("openid_client_secret and openid_client_secret_file exclude each other")
-        data, target = self.data.absolute(), self.stream_folder
-        if target is not None and data in (target.absolute(), *target.absolute().parents):
-            raise ValueError("stream_folder must not be in the data folder")
+        data = self.data.absolute()
+        for name in ("stream_folder", "sink_folder", "source_folder"):
+            target: Path | None = getattr(self, name)
+            if target is not None and data in (target.absolute(), *target.absolute().parents):
+                raise ValueError(f"{name} must not be in the data folder")
         return self
 
     def current_log_level(self) -> str:
@@ -869,6 +1001,18 @@ class Settings(BaseSettings):
         )
 
     @property
+    def pipeline_sql_limits(self) -> SqlLimits:
+        """The limits of the steps of a pipeline that run as SQL."""
+        return SqlLimits(
+            rows_max=self.pipeline_rows_max,
+            bytes_max=self.pipeline_bytes_max,
+            memory_bytes=self.pipeline_memory_bytes,
+            spill_bytes=self.pipeline_spill_bytes,
+            timeout_seconds=self.pipeline_timeout_seconds,
+            threads=self.pipeline_threads,
+        )
+
+    @property
     def preferences(self) -> Preferences:
         """The preferences for queries of projects that have none."""
         return Preferences(decimals(self.round, None), WeekStart(self.week_start))
@@ -920,9 +1064,9 @@ class Settings(BaseSettings):
 
     @property
     def children(self) -> int:
-        """Processes of a running server beside its supervisor: workers, keeper and runner, numbered in this
-        order."""
-        return self.workers + 2
+        """Processes of a running server beside its supervisor: workers, keeper and runner, and then those for
+        runs, numbered in this order."""
+        return self.workers + 2 + self.run_workers
 
     @property
     def metric_rows(self) -> int:
@@ -932,6 +1076,16 @@ class Settings(BaseSettings):
     @property
     def metrics_path(self) -> Path:
         return self.run_folder / "metrics"
+
+    @property
+    def run_pools(self) -> tuple[str, ...] | None:
+        """The pools whose runs the server's own processes take; None: all."""
+        return self.run_queues or None
+
+    @property
+    def run_workers_path(self) -> Path:
+        """How many processes for runs the supervisor is to keep: written by the runner."""
+        return self.run_folder / "run-workers"
 
     @property
     def run_folder(self) -> Path:

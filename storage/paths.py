@@ -2,13 +2,14 @@
 
     FORMAT                  the data-folder format, one number
     catalog.sqlite          the catalog (and its -wal, -shm and -mark)
-    migrate.lock, serve.lock, keeper.lock, stream.lock
+    migrate.lock, serve.lock, keeper.lock, stream.lock, sources.lock
     embed-budgets           how many answers embed tokens have got, made with the first budget
     log/<log id>/           <base lsn>.seg, position, lock, and damage if some of it cannot be read
     quarantine/log-<id>-<n>/  a damaged log as it was found; not part of the store
     results/                kept results of saved queries, as JSON
     exports/                files of extractions; those that are being written end in .tmp
     imports/                files that were uploaded to be imported, and what was refused of them
+    sources/                what sources have read and is not stored yet
     chunks/  spool/  tmp/   the keeper's Arrow chunks; DuckDB's spill; files on their way elsewhere
     partials/<project>/<collection id>/<file id>/  what was kept of a Parquet file: <key>.part
     datasets/<dataset id>/  results computed beforehand: <file id>.results
@@ -82,6 +83,11 @@ class DataFolder:
         return self.root / "stream.lock"
 
     @property
+    def workers_lock(self) -> Path:
+        """Held, shared, by the processes that execute runs and are no children of a server."""
+        return self.root / "workers.lock"
+
+    @property
     def embed_budgets(self) -> Path:
         """How many answers embed tokens have got; see ``service.limits.embed_budgets``."""
         return self.root / "embed-budgets"
@@ -117,6 +123,20 @@ class DataFolder:
         return self.dataset(dataset_id) / f"{file_id}.results"
 
     @property
+    def references(self) -> Path:
+        return self.root / "references"
+
+    @property
+    def sources_lock(self) -> Path:
+        """Held by a backup, and shared by whoever records what of a source is stored."""
+        return self.root / "sources.lock"
+
+    @property
+    def sources(self) -> Path:
+        """What sources have read and is not stored yet."""
+        return self.root / "sources"
+
+    @property
     def spool(self) -> Path:
         return self.root / "spool"
 
@@ -137,6 +157,11 @@ class DataFolder:
         return self.root / "imports"
 
     @property
+    def runs(self) -> Path:
+        """The locks of the runs that execute; see ``service.workflows.run_lock``."""
+        return self.root / "runs"
+
+    @property
     def folders(self) -> tuple[Path, ...]:
         """The folders that every data folder has."""
         return (
@@ -146,6 +171,8 @@ class DataFolder:
             self.results,
             self.exports,
             self.imports,
+            self.runs,
+            self.sources,
             self.spool,
             self.tmp,
         )

@@ -30,9 +30,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def served() -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server with one worker, shared by all tests of this process: change nothing but your project."""
-    with Served() as server:
+    with Served(env={"ACUMEN_SOURCE_FOLDER": str(tmp_path_factory.mktemp("incoming"))}) as server:
         yield server
 
 

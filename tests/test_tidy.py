@@ -33,6 +33,8 @@ CONFINED = {
     "pydantic_settings": r"service\.settings",
     "sqlalchemy": r"storage\.catalog\..*",
     "argon2": r"service\.people\.passwords",
+    "httpcore": r"service\.outbound\..*",
+    "psycopg": r"service\.pipelines\.sources\.(postgres|connections)",
     "pyotp": r"service\.people\.second_factor",
     "joserfc": r"service\.people\.openid_provider",
     "segno": r"service\.people\.second_factor",
@@ -67,20 +69,25 @@ ROOMS = {
         "ingest",
         "queries",
         "background",
+        "outbound",
+        "workflows",
         "pictures",
         "saved_queries",
         "cohorts",
         "datasets",
         "exports",
         "imports",
+        "pipelines",
         "people",
+        "alerts",
+        "lineage",
         "maintenance",
         "http",
         "process",
         "shell_import",
         "cli",
     ),
-    "query": ("language", "plan", "sql", "engine", "behaviour", "answers", "untrusted"),
+    "query": ("language", "plan", "sql", "engine", "behaviour", "answers", "untrusted", "transforms"),
     "storage": (
         "disk",
         "log",
@@ -319,7 +326,15 @@ def test_no_path_of_one_machine_is_in_the_tree() -> None:
     assert not found
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-build.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "requirements.lock",
+        "requirements-build.lock",
+        "requirements-dev.lock",
+        "tests/clients/airflow/requirements.lock",
+    ],
+)
 def test_locks_hold_versions_and_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert "://" not in text

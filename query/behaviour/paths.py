@@ -75,11 +75,10 @@ def walks_of(events: Sequences, rules: PathRules, anchors: Flags | None, since: 
 
 def _parts(events: Sequences, rules: PathRules) -> Flags:
     """Whether each event begins a session, or an actor's events."""
+    if rules.gap is None:
+        return changes(events.actors)
     begins = np.zeros(events.size, dtype=bool)
-    if rules.gap is not None:
-        begins[session_starts(events, SessionRules(rules.gap))] = True
-    else:
-        begins[events.first] = True
+    begins[session_starts(events, SessionRules(rules.gap))] = True
     return begins
 
 
@@ -124,6 +123,14 @@ class PathTally:
         if self._stored > _STORED_MAX:
             self._add_up()
 
+    def join(self, other: PathTally) -> None:
+        """Add what was added to another one."""
+        self._keys += other._keys
+        self._numbers += other._numbers
+        self._stored += other._stored
+        if self._stored > _STORED_MAX:
+            self._add_up()
+
     def counted(self) -> tuple[Integers, Integers]:
         """The keys, ascending, and the number of each."""
         self._add_up()
@@ -145,6 +152,12 @@ class StepTallies:
     ended: PathTally = field(default_factory=PathTally)
     edges: PathTally = field(default_factory=PathTally)
 
+    def join(self, other: StepTallies) -> None:
+        """Add what was counted of other paths."""
+        self.nodes.join(other.nodes)
+        self.ended.join(other.ended)
+        self.edges.join(other.edges)
+
 
 class PathTallies:
     """Counts the nodes and the edges of paths, of ``names`` nodes in all."""
@@ -156,6 +169,14 @@ class PathTallies:
         self.paths = 0
         self.actors = 0
         self._names = names
+
+    def join(self, other: PathTallies) -> None:
+        """Add what was counted of other actors."""
+        self.paths += other.paths
+        self.actors += other.actors
+        self.beyond.join(other.beyond)
+        for own, others in zip(self.steps, other.steps, strict=True):
+            own.join(others)
 
     def add(self, walks: Walks) -> None:
         """Add the paths of actors of whom none was added before."""

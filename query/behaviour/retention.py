@@ -148,9 +148,7 @@ def _counted(
 
 
 def _sequence(actors: Integers, times: Integers) -> Sequences:
-    indexes = np.arange(len(actors))
-    first = np.maximum.accumulate(np.where(changes(actors), indexes, 0))
-    return Sequences(actors, times, np.full(len(actors), STARTS, dtype=np.int64), first)
+    return Sequences(actors, times, np.full(len(actors), STARTS, dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from query.behaviour.sorting import in_order
 from query.behaviour.threads import in_threads
 
 Found = TypeVar("Found")
@@ -77,20 +78,23 @@ class ActorEvents:
         return flags
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sequences:
     """Events by actor and time. ``steps``: a bit for each step that the event counts for, bit 0 the first."""
 
     actors: Integers
     times: Integers
     steps: Integers
-    first: Integers
-    """The index of the actor's first event."""
     marks: Integers | None = None
 
     @property
     def size(self) -> int:
         return len(self.times)
+
+    @cached_property
+    def first(self) -> Integers:
+        """The index of the actor's first event."""
+        return np.maximum.accumulate(np.where(changes(self.actors), np.arange(self.size), 0))
 
     def counting_for(self, step: int) -> Flags:
         """Whether each event counts for this step."""
@@ -162,12 +166,15 @@ def encoded(part: pa.ChunkedArray, threads: int = 1) -> tuple[NDArray[np.int32],
     # Each thread has numbered the values of its rows; the values themselves are numbered once more.
     places = np.empty(sum(map(len, found)), dtype=np.int32)
     distinct = _encode(pa.chunked_array(found), places)
-    first = 0
-    for rows, own in zip(pieces, found, strict=True):
+    each = np.split(places, np.cumsum([len(own) for own in found])[:-1])
+
+    def renumber(piece: tuple[slice, NDArray[np.int32]]) -> None:
+        rows, own_places = piece
         # The last number stands for null, whose index is -1.
-        own_places = np.append(places[first : first + len(own)], np.int32(-1))
-        numbers[rows] = own_places[numbers[rows]]
-        first += len(own)
+        numbers[rows] = np.append(own_places, np.int32(-1))[numbers[rows]]
+
+    for _ in in_threads(renumber, zip(pieces, each, strict=True), threads):
+        pass
     return numbers, distinct
 
 
@@ -256,21 +263,16 @@ class _Packing:
         self, events: ActorEvents, block: int, threads: int, first_actor: int = 0
     ) -> Iterator[Callable[[], Sequences]]:
         key = self._keys(events, block, threads)
-        if threads > 1 and len(key) > block:
-            _sort(key, threads)
-        else:
-            key.sort()
         marked = events.marks is not None
         for start, end in self._blocks(key, block):
             yield partial(self._of_keys, key[start:end], first_actor, marked=marked)
 
     def _keys(self, events: ActorEvents, block: int, threads: int) -> Integers:
-        """The key of each event, made block by block: what lies between takes no more than a block."""
-        keys = np.empty(events.size, dtype=np.int64)
+        """The keys of all events, ascending, made block by block: what lies between takes no more."""
+        starts = range(0, events.size, block)
 
-        def fill(start: int) -> None:
-            rows = slice(start, start + block)
-            key = keys[rows]
+        def fill(at: int, key: Integers) -> None:
+            rows = slice(starts[at], starts[at] + block)
             self._set_timed(key, events.actors[rows], events.times[rows])
             key <<= self.mask_bits
             if len(self.masks) > 1:
@@ -279,18 +281,19 @@ class _Packing:
                 key <<= self.mark_bits
                 key |= events.marks[rows]
 
-        for _ in in_threads(fill, range(0, events.size, block), threads):
-            pass
-        return keys
+        return in_order([min(block, events.size - start) for start in starts], fill, threads)
 
     def _of_keys(self, key: Integers, first_actor: int, *, marked: bool) -> Sequences:
         marks = key & ((1 << self.mark_bits) - 1) if marked else None
         shifted = key >> self.mark_bits
-        steps = self.masks[shifted & ((1 << self.mask_bits) - 1)]
+        if len(self.masks) > 1:
+            steps = self.masks[shifted & ((1 << self.mask_bits) - 1)]
+        else:
+            steps = np.broadcast_to(self.masks, len(key))
         shifted >>= self.mask_bits
         own = shifted & ((1 << self.time_bits) - 1)
         actors = (shifted >> self.time_bits) + first_actor
-        return sequences_of(actors, own * self.unit + self.least, steps, marks)
+        return Sequences(actors, own * self.unit + self.least, steps, marks)
 
     def by_rows(self, events: ActorEvents, actor_bits: int, block: int) -> Iterator[Callable[[], Sequences]]:
         """As ``sequences``, by sorting the numbers of rows: for keys that do not fit."""
@@ -303,7 +306,7 @@ class _Packing:
 
     def _of_rows(self, events: ActorEvents, rows: Integers) -> Sequences:
         actors = events.actors[rows].astype(np.int64)
-        return sequences_of(actors, events.times[rows], *self._taken(events, rows))
+        return Sequences(actors, events.times[rows], *self._taken(events, rows))
 
     def _by_time(self, events: ActorEvents, block: int) -> Iterator[Callable[[], Sequences]]:
         """By actor and time, which fit a key, and then those of one actor and time."""
@@ -324,7 +327,7 @@ class _Packing:
     def _of_times(self, events: ActorEvents, key: Integers, rows: Integers) -> Sequences:
         # What the key has is not fetched by row: the rows of a block lie anywhere.
         times = (key & ((1 << self.time_bits) - 1)) * self.unit + self.least
-        return sequences_of(key >> self.time_bits, times, *self._taken(events, rows))
+        return Sequences(key >> self.time_bits, times, *self._taken(events, rows))
 
     def _taken(self, events: ActorEvents, rows: Integers) -> tuple[Integers, Integers | None]:
         """The masks and the marks of these rows."""
@@ -364,14 +367,6 @@ class _Packing:
                 end = int(np.searchsorted(key, following << self.bits))
             yield start, end
             start = end
-
-
-def _sort(keys: Integers, threads: int) -> None:
-    """Sort in place; each thread a part of the keys, all of which are less than those of the next part."""
-    cuts = [len(keys) * part // threads for part in range(1, threads)]
-    keys.partition(cuts)
-    for _ in in_threads(np.ndarray.sort, np.split(keys, cuts), threads):
-        pass
 
 
 def _parts(events: ActorEvents, bits: int) -> Iterator[tuple[int, Integers]]:
@@ -420,12 +415,6 @@ def blocks_of(actors: NDArray[np.integer], block: int) -> Iterator[tuple[int, in
             end = int(np.searchsorted(actors, actors[end - 1], side="right"))
         yield start, end
         start = end
-
-
-def sequences_of(actors: Integers, times: Integers, steps: Integers, marks: Integers | None) -> Sequences:
-    """Events that are in order already."""
-    first = np.maximum.accumulate(np.where(changes(actors), np.arange(len(actors)), 0))
-    return Sequences(actors, times, steps, first, marks)
 
 
 def changes(values: NDArray[np.integer], *more: NDArray[np.integer]) -> Flags:

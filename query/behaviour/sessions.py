@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from query.behaviour.sequences import Flags, Integers, Sequences, changes, sequences_of
+from query.behaviour.sequences import Flags, Integers, Sequences, changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def by_session(events: Sequences, rules: SessionRules) -> tuple[Sequences, Integ
     """The events as those of one actor for each session, numbered from 0, and the actor of each session."""
     firsts = session_starts(events, rules)
     sessions = np.repeat(np.arange(len(firsts)), np.diff(np.append(firsts, events.size)))
-    return sequences_of(sessions, events.times, events.steps, events.marks), events.actors[firsts]
+    return Sequences(sessions, events.times, events.steps, events.marks), events.actors[firsts]
 
 
 def _shortened(events: Sequences, firsts: Integers, longest: int) -> Integers:

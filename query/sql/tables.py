@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from query.language.nodes import Span
 from query.plan import predicates as p
 from query.plan.columns import Column, ColumnKind
 from query.plan.scans import Scan
@@ -29,17 +30,18 @@ class TableColumn:
     """The kind of a column for one lane, also where no event has it."""
 
 
-def table(scan: Scan, columns: Sequence[TableColumn]) -> Statement:
+def table(scan: Scan, columns: Sequence[TableColumn], *, opaque: bool = True) -> Statement:
     """The rows of a scan with these columns.
 
-    Under a filter of the key the rows end in a LIMIT, which the engine moves no condition through: one of the
-    analyst's that failed for a row which the key does not see would tell of it.
+    Under a filter of the key (``opaque``) the rows end in a LIMIT, which the engine moves no condition
+    through: one of the analyst's that failed for a row which the key does not see would tell of it.
     """
-    if scan.predicate == p.TRUE:
+    if scan.predicate == p.TRUE and scan.span == Span():
         rows, instant = sql("({})", joined("\nUNION ALL ", _sources(scan))), _as_it_is
     else:
         listed = joined(", ", map(col, scan.columns))
-        rows = sql("(SELECT {} {} LIMIT {})", listed, filtered(scan), Statement(str(ALL_ROWS)))
+        end = Statement(f" LIMIT {ALL_ROWS}" if opaque else "")
+        rows = sql("(SELECT {} {}{})", listed, filtered(scan), end)
         instant = _marked
     selected = [sql("{} AS {}", _cell(column, instant), name(column.name)) for column in columns]
     return sql("SELECT {} FROM {}", joined(", ", selected), rows)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -33,8 +33,16 @@ from query.untrusted.messages import (
     packed,
 )
 from query.untrusted.processes import SqlProcess, SqlProcesses
-from query.untrusted.tables import OpenTable, named_collections, open_table, unknown_table
-from storage.schema import Lane
+from query.untrusted.tables import (
+    EVERYTHING,
+    Excerpt,
+    OpenTable,
+    memory_table,
+    named_collections,
+    open_table,
+    unknown_table,
+)
+from storage.schema import Lane, fold
 from storage.source import SourceGone
 
 ATTEMPTS_MAX = 3
@@ -73,6 +81,10 @@ class Surroundings:
     folder: str
     """The folder of the project's files."""
     project_id: str
+    excerpts: Mapping[str, Excerpt] = field(default_factory=dict)
+    """Collection → what its table shows; of others, all that the key sees."""
+    memory: Mapping[str, pa.Table] = field(default_factory=dict)
+    """Further tables by name, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,21 +205,24 @@ class _Asking:
         )
 
     def _tables(self, reads: Reads, views: Views) -> list[OpenTable]:
-        named = named_collections(reads, self.around.names(), suggests=self.around.suggests)
+        memory = {spelt: fold(spelt) for spelt in reads.tables if fold(spelt) in self.around.memory}
+        others = replace(reads, tables=[spelt for spelt in reads.tables if spelt not in memory])
+        named = named_collections(others, self.around.names(), suggests=self.around.suggests)
         if len(named) > self.sql_limits.tables_max:
             raise QueryLimitExceeded(
                 f"The statement reads more than {self.sql_limits.tables_max} collections."
             )
-        opened: dict[str, OpenTable] = {}
+        opened = {name: memory_table(name, self.around.memory[name]) for name in set(memory.values())}
         for spelt, collection in named.items():
             if collection in opened:
                 continue
-            view = views.view(collection, (Span(),))
+            excerpt = self.around.excerpts.get(collection, EVERYTHING)
+            view = views.view(collection, (excerpt.span,))
             lanes = self._lanes(view)
             if lanes is None:
                 raise unknown_table(spelt, ())
-            opened[collection] = open_table(collection, view, lanes, reads.columns)
-        self.limits.check_rows(sum(table.view.rows for table in opened.values()))
+            opened[collection] = open_table(collection, view, lanes, reads.columns, excerpt)
+        self.limits.check_rows(sum(table.rows for table in opened.values()))
         return list(opened.values())
 
     def _lanes(self, view: View) -> Sequence[Lane] | None:
@@ -220,7 +235,7 @@ class _Asking:
 
     def _send(self, channel: Channel, tables: list[OpenTable]) -> None:
         limits, query = self.sql_limits, self.query
-        files = [file.path for table in tables for file in table.view.files]
+        files = [file.path for table in tables for file in table.files]
         tails = [table.tail for table in tables if table.tail is not None]
         tail_bytes = sum(tail.nbytes for tail in tails)
         work = Work(
@@ -297,7 +312,7 @@ class _Asking:
                     {
                         "name": table.text.name,
                         "columns": list(table.columns),
-                        "files": sorted(file.name for file in table.view.files),
+                        "files": sorted(file.name for file in table.files),
                         "events_in_no_file": 0 if table.tail is None else table.tail.num_rows,
                     }
                     for table in tables

@@ -20,6 +20,8 @@ _SECOND_NS = 1_000_000_000
 _NOT_WRITTEN = ("BIT", "VARIANT", "GEOMETRY", "BIGNUM")
 """Types without a form in JSON and CSV."""
 _INT64 = 1 << 63
+JSON_MARK = {b"acumen.type": b"JSON"}
+"""Metadata of a text column of an Arrow stream whose texts are JSON."""
 
 
 class Unwritable(Exception):
@@ -115,7 +117,10 @@ class RowWriter:
         self._parts.append(part)
 
     def _arrow(self, reader: pa.RecordBatchReader) -> bytes:
-        fields = [field.with_name(name) for field, name in zip(reader.schema, self._names, strict=True)]
+        fields = [
+            field.with_name(name).with_metadata(JSON_MARK if kind == "JSON" else None)
+            for field, name, kind in zip(reader.schema, self._names, self._types, strict=True)
+        ]
         with pa.ipc.new_stream(self._sink, pa.schema(fields)) as stream:
             for batch in self._batches(reader):
                 stream.write_batch(batch.rename_columns(self._names))

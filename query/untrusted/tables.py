@@ -9,16 +9,17 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from query.errors import InvalidQuery
-from query.language.nodes import Span
+from query.language.nodes import Filter, Span
 from query.language.suggestions import did_you_mean
-from query.plan import predicates as p
 from query.plan.columns import CREATED_AT_COLUMN, ID_COLUMN, TIMESTAMP_COLUMN, Column, ColumnKind
 from query.plan.views import View
 from query.sql.tables import TableColumn, table, with_variables
 from query.untrusted.messages import Reads, TableText
 from storage.schema import SYSTEM_TYPES, Lane, LaneKind, fold, fold_column, name_column
+from storage.source import DataFile
 
 NEAREST_OF = 2_000
+ALL_TIMES = Span()
 _SYSTEM = (TIMESTAMP_COLUMN, CREATED_AT_COLUMN, ID_COLUMN)
 _KINDS = tuple(kind for kind in LaneKind if kind is not LaneKind.NULL)
 LanesOf = Callable[[View], Sequence[Lane] | None]
@@ -31,8 +32,33 @@ class OpenTable:
 
     text: TableText
     tail: pa.Table | None
-    view: View
+    view: View | None
+    """None for a table that is in memory as a whole."""
     columns: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        return () if self.view is None else self.view.files
+
+    @property
+    def rows(self) -> int:
+        """The number of rows that it reads, before any test."""
+        return self.view.rows if self.view is not None else (0 if self.tail is None else self.tail.num_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What a table shows of a collection, beside what the key's filters leave."""
+
+    span: Span = ALL_TIMES
+    filters: tuple[Filter, ...] = ()
+    opaque: bool = True
+    """Whether no condition of the statement may be tested before the key's filters."""
+    typed: bool = True
+    """Whether there are columns for the single lanes of properties as well."""
+
+
+EVERYTHING = Excerpt()
 
 
 def named_collections(reads: Reads, names: Sequence[str], *, suggests: bool) -> dict[str, str]:
@@ -81,12 +107,25 @@ def _check_apart(found: dict[str, str]) -> None:
             )
 
 
-def open_table(collection: str, view: View, lanes: Sequence[Lane], mentioned: Collection[str]) -> OpenTable:
+def memory_table(name: str, rows: pa.Table) -> OpenTable:
+    """A table of these rows."""
+    tail_name = f"$tail_{secrets.token_hex(8)}"
+    text = TableText(name, f'SELECT * FROM "{tail_name}"', {}, tail_name)
+    return OpenTable(text, rows, None, tuple(rows.column_names))
+
+
+def open_table(
+    collection: str,
+    view: View,
+    lanes: Sequence[Lane],
+    mentioned: Collection[str],
+    excerpt: Excerpt = EVERYTHING,
+) -> OpenTable:
     """The table of a collection. ``mentioned``: names, folded, that may be of typed columns."""
-    columns = tuple(_columns(lanes, mentioned))
+    columns = tuple(_columns(lanes, mentioned, typed=excerpt.typed))
     needed = dict.fromkeys(lane for column in columns for lane in column.lanes)
-    scan = view.scan(tuple(needed), p.TRUE, Span())
-    statement = table(scan, columns)
+    scan = view.scan(tuple(needed), view.condition(excerpt.filters), excerpt.span)
+    statement = table(scan, columns, opaque=excerpt.opaque)
     secret = secrets.token_hex(8)
     tail = view.tables(scan).get(view.name)
     text, variables = with_variables(statement, f"value_{secret}_")
@@ -103,7 +142,7 @@ def open_table(collection: str, view: View, lanes: Sequence[Lane], mentioned: Co
     )
 
 
-def _columns(lanes: Sequence[Lane], mentioned: Collection[str]) -> Iterator[TableColumn]:
+def _columns(lanes: Sequence[Lane], mentioned: Collection[str], *, typed: bool) -> Iterator[TableColumn]:
     """First those of every event, then the properties in the order in which they were first seen."""
     taken = {fold_column(name) for name in SYSTEM_TYPES}
     for column in _SYSTEM:
@@ -123,7 +162,7 @@ def _columns(lanes: Sequence[Lane], mentioned: Collection[str]) -> Iterator[Tabl
     for path, of_path in by_path.items():
         held = {lane.kind: Column(lane.column, ColumnKind(lane.kind.value)) for lane in of_path}
         yield TableColumn(readable[path], tuple(held.values()))
-        for kind in _KINDS:
+        for kind in _KINDS if typed else ():
             if (len(held) > 1 and kind in held) or fold(f"{path}:{kind.value}") in mentioned:
-                typed = (held[kind],) if kind in held else ()
-                yield TableColumn(named(path, kind, home=False), typed, ColumnKind(kind.value))
+                own = (held[kind],) if kind in held else ()
+                yield TableColumn(named(path, kind, home=False), own, ColumnKind(kind.value))

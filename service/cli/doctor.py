@@ -243,11 +243,15 @@ def _certificate(settings: Settings) -> Findings:
 
 
 def _named_files(settings: Settings) -> Findings:
-    database, stream = settings.geoip_database, settings.stream_folder
+    database = settings.geoip_database
+    folders = {"ACUMEN_STREAM_FOLDER": settings.stream_folder, "ACUMEN_SINK_FOLDER": settings.sink_folder}
     if database is not None and not os.access(database, os.R_OK):
         yield _fault("ACUMEN_GEOIP_DATABASE", f"{database} cannot be read.")
-    if stream is not None and not os.access(stream, os.W_OK | os.X_OK):
-        yield _fault("ACUMEN_STREAM_FOLDER", f"{stream} cannot be written to.")
+    for name, folder in folders.items():
+        if folder is not None and not os.access(folder, os.W_OK | os.X_OK):
+            yield _fault(name, f"{folder} cannot be written to.")
+    if settings.source_folder is not None and not os.access(settings.source_folder, os.R_OK | os.X_OK):
+        yield _fault("ACUMEN_SOURCE_FOLDER", f"{settings.source_folder} cannot be read.")
 
 
 def _server(settings: Settings) -> Findings:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     # Imported where used, since printing the help should not wait for it.
     from storage.catalog.catalog import Catalog
 
+_OF_PROJECTS = frozenset({"keys", "dashboards", "secrets", "acumen"})
+"""Commands of which some are about one project."""
 _READING = frozenset({"list", "show", "usage"})
 
 
@@ -29,7 +31,7 @@ def noting(catalog: Catalog, args: argparse.Namespace) -> Iterator[None]:
     from service.people.audit import SHELL, entries_of
 
     kind = words[-2]
-    project_id = getattr(args, "project", None) if kind in ("keys", "dashboards") else None
+    project_id = getattr(args, "project", None) if kind in _OF_PROJECTS else None
     if kind == "projects":
         project_id = args.id
     organisation_id = args.id if kind == "orgs" and "id" in args else _organisation_of(catalog, project_id)
@@ -38,8 +40,14 @@ def noting(catalog: Catalog, args: argparse.Namespace) -> Iterator[None]:
         # A new one, or one that was restored.
         organisation_id = args.org if "org" in args and args.org else _organisation_of(catalog, project_id)
         organisation_id = organisation_id or _oldest(catalog)
-    named = getattr(args, "name", None) or project_id or organisation_id or ""
-    action = " ".join(["acumen", *words[-2:]])
+    if kind == "runs":
+        # Whose run it is stands in the catalog; a pool is of all projects.
+        project_id = args.project or None
+        organisation_id = _organisation_of(catalog, project_id) or _oldest(catalog)
+    named = (
+        getattr(args, "name", None) or getattr(args, "pipeline", None) or project_id or organisation_id or ""
+    )
+    action = " ".join(["acumen", *words[1:][-2:]])
     catalog.audit.add(entries_of(SHELL, action, [organisation_id], named, project_id))
 
 

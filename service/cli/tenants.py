@@ -362,3 +362,18 @@ def _keys(project: Project) -> dict[str, str]:
         "write_key": project.write_key,
         "read_key": project.read_key,
     }
+
+
+def chosen_project(catalog: Catalog, project_id: str | None) -> str:
+    """The id of the project. Raises CannotDo."""
+    from storage.catalog.errors import UnknownProject
+
+    if project_id is None:
+        projects = catalog.projects.all()
+        if len(projects) != 1:
+            raise CannotDo("Which project? Give --project ID: acumen projects list prints them.")
+        return projects[0].id
+    try:
+        return catalog.projects.get(project_id).id
+    except UnknownProject as error:
+        raise CannotDo(str(error)) from None

@@ -122,6 +122,12 @@ def _digest_of(path: Path, _stamp: tuple[int, int, int, int]) -> str:
     return sha256_of(path)
 
 
+class ByteTarget(Protocol):
+    """A binary file that is written from its beginning to its end."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+
 class Rows(Protocol):
     """Writer of the chunks of one extraction in its format."""
 
@@ -135,7 +141,7 @@ class _Lines:
 
     def __init__(
         self,
-        output: Output,
+        output: ByteTarget,
         columns: Mapping[Column, str] | None,
         properties: Collection[str] | None,
         *,
@@ -162,7 +168,7 @@ class _Lines:
 
 class _Parquet:
     def __init__(
-        self, output: Output, columns: Mapping[Column, str], properties: Collection[str] | None
+        self, output: ByteTarget, columns: Mapping[Column, str], properties: Collection[str] | None
     ) -> None:
         self._tables = Tables(columns, properties)
         self._writer = PlainWriter(output, self._tables.schema)
@@ -175,7 +181,7 @@ class _Parquet:
 
 
 def rows_into(
-    output: Output,
+    output: ByteTarget,
     form: ExportFormat,
     held: Mapping[Column, str],
     properties: Collection[str] | None,

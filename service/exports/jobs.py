@@ -27,7 +27,7 @@ from service.errors import Forbidden, Gone, NotFound, RateLimited
 from service.exports import request as export_request
 from service.exports.request import ExportFormat
 from service.queries.query_service import QueryService
-from service.saved_queries.definition import moment_text
+from service.saved_queries.definition import moment_or_none, moment_text
 from service.saved_queries.results import FilterScope
 from service.settings import Settings
 from storage.catalog.catalog import Catalog, system_clock
@@ -232,9 +232,9 @@ class ExportService:
             "content_type": kind.content_type,
             "content_encoding": "gzip" if export.gzip else None,
             "created_date": moment_text(export.created_us),
-            "started_date": _moment(export.started_us),
-            "finished_date": _moment(export.ended_us),
-            "expires_date": _moment(export.expires_us),
+            "started_date": moment_or_none(export.started_us),
+            "finished_date": moment_or_none(export.ended_us),
+            "expires_date": moment_or_none(export.expires_us),
             "progress": {"events": export.events, "of": export.total},
             "bytes": export.bytes,
             "file_url": base_url + self.links.path(export) if done else None,
@@ -317,7 +317,3 @@ def _owns(caller: Caller, export: ExportJob) -> bool:
     """Whether this key requested the job and still sees the same events."""
     audience = FilterScope(caller.filters_for(Permission.QUERIES)).digest
     return export.key_id == caller.key_id and export.audience == audience
-
-
-def _moment(us: int | None) -> str | None:
-    return None if us is None else moment_text(us)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import re
 import smtplib
+import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -22,6 +24,9 @@ from service.background.task_runner import Tools
 from service.errors import Forbidden
 from service.exports.jobs import Links
 from service.exports.request import check_address, check_recipient
+from service.outbound.connecting import connected
+from service.outbound.errors import OutboundError, OutboundRefused
+from service.outbound.policy import Policy, policy_of
 from service.saved_queries.definition import moment_text
 from service.settings import Settings
 from storage.catalog.database.versions import Area
@@ -40,8 +45,12 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_ -]{1,64}", re.ASCII)
 _log = logging.getLogger("acumen.mail")
 
 
+TRY_LATER = (OSError, smtplib.SMTPException, OutboundError)
+"""Errors of ``send`` after which another attempt may succeed."""
+
+
 class Refused(Exception):
-    """The mail server refuses this mail permanently."""
+    """This mail is refused permanently: by the mail server, or by the rules for recipients."""
 
 
 class Mailer:
@@ -67,16 +76,17 @@ class Mailer:
 
     def _notify(self, export: ExportJob, now_us: int) -> None:
         assert export.email is not None
+        settings = self._settings
         try:
-            # The rules for addresses may have changed since the request.
-            check_address(export.email)
-            check_recipient(export.email, self._settings.mail_domains)
-            send(self._settings, mail_about(export, self._settings, self._links), export.email)
-        except (Forbidden, InvalidQuery) as error:
-            self._failed(export, error.message, now_us)
+            send_if_allowed(
+                settings,
+                export.email,
+                lambda email: check_recipient(email, settings.mail_domains),
+                lambda: mail_about(export, settings, self._links),
+            )
         except Refused as error:
             self._failed(export, str(error), now_us)
-        except (OSError, smtplib.SMTPException) as error:
+        except TRY_LATER as error:
             self._try_later(export, error, now_us)
         else:
             self._catalog.exports.note_mail(export, MailState.SENT, now_us)
@@ -100,15 +110,10 @@ def mail_about(export: ExportJob, settings: Settings, links: Links) -> EmailMess
 
     Of a client's input it contains only the recipient and a plain collection name.
     """
-    mail = EmailMessage()
+    assert export.email is not None
     ready = export.state is ExportState.DONE
-    mail["Subject"] = SUBJECT_READY if ready else SUBJECT_GONE
-    mail["From"] = settings.smtp_from
-    mail["To"] = export.email
-    mail["Date"] = format_datetime(datetime.now(UTC))
-    domain = parseaddr(settings.smtp_from)[1].rpartition("@")[2]
-    mail["Message-ID"] = f"<extraction.{export.id}.{export.state.value}@{domain}>"
-    mail["Auto-Submitted"] = "auto-generated"
+    subject = SUBJECT_READY if ready else SUBJECT_GONE
+    mail = new_mail(settings, export.email, subject, f"extraction.{export.id}.{export.state.value}")
     mail.set_content("\n".join(_ready(export, settings, links) if ready else _gone(export)) + "\n")
     return mail
 
@@ -138,8 +143,37 @@ def _request_lines(export: ExportJob) -> list[str]:
     return [*lines, f"Asked for: {moment_text(export.created_us)}"]
 
 
+def new_mail(settings: Settings, recipient: str, subject: str, name: str) -> EmailMessage:
+    """A mail of this server without a text; ``name`` begins its id, and is the same at every attempt."""
+    mail = EmailMessage()
+    mail["Subject"] = subject
+    mail["From"] = settings.smtp_from
+    mail["To"] = recipient
+    mail["Date"] = format_datetime(datetime.now(UTC))
+    mail["Message-ID"] = f"<{name}@{sender_domain(settings)}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    return mail
+
+
+def sender_domain(settings: Settings) -> str:
+    return parseaddr(settings.smtp_from)[1].rpartition("@")[2]
+
+
+def send_if_allowed(
+    settings: Settings, recipient: str, check: Callable[[str], None], make: Callable[[], EmailMessage]
+) -> None:
+    """Send the mail that ``make`` makes, unless the rules for addresses forbid it, which may have changed
+    since it was asked for. ``check`` raises Forbidden. Raises Refused, and those of TRY_LATER."""
+    try:
+        check_address(recipient)
+        check(recipient)
+    except (Forbidden, InvalidQuery) as error:
+        raise Refused(error.message) from None
+    send(settings, make(), recipient)
+
+
 def send(settings: Settings, mail: EmailMessage, recipient: str) -> None:
-    """Send a mail to this recipient alone. Raises Refused, OSError, smtplib.SMTPException."""
+    """Send a mail to this recipient alone. Raises Refused, OSError, smtplib.SMTPException, OutboundError."""
     server = _connected(settings)
     try:
         if settings.smtp_user:
@@ -162,12 +196,16 @@ def send(settings: Settings, mail: EmailMessage, recipient: str) -> None:
 
 
 def _connected(settings: Settings) -> smtplib.SMTP:
+    """A session with the mail server, whose host is named to the outbound policy by its setting.
+
+    Raises OSError, smtplib.SMTPException, OutboundError.
+    """
     host, port = settings.smtp_host, settings.smtp_port
     own_name = urlsplit(settings.public_url).hostname or "localhost"
+    policy = policy_of(settings).naming(host)
     if settings.smtp_security == "tls":
-        context = ssl.create_default_context()
-        return smtplib.SMTP_SSL(host, port, own_name, timeout=TIMEOUT_SECONDS, context=context)
-    server = smtplib.SMTP(host, port, own_name, timeout=TIMEOUT_SECONDS)
+        return _TlsMailSession(policy, host, port, own_name, ssl.create_default_context())
+    server = _MailSession(policy, host, port, own_name)
     if settings.smtp_security == "starttls":
         try:
             server.starttls(context=ssl.create_default_context())
@@ -175,6 +213,29 @@ def _connected(settings: Settings) -> smtplib.SMTP:
             server.close()
             raise
     return server
+
+
+class _MailSession(smtplib.SMTP):
+    """Connects to addresses that were checked."""
+
+    def __init__(self, policy: Policy, host: str, port: int, own_name: str) -> None:
+        self._policy = policy
+        super().__init__(host, port, own_name, timeout=TIMEOUT_SECONDS)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return connected(self._policy, host, port, timeout, usual=port)
+
+
+class _TlsMailSession(_MailSession):
+    """The same with TLS from the first byte."""
+
+    def __init__(self, policy: Policy, host: str, port: int, own_name: str, tls: ssl.SSLContext) -> None:
+        self._tls = tls
+        super().__init__(policy, host, port, own_name)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        plain = super()._get_socket(host, port, timeout)
+        return self._tls.wrap_socket(plain, server_hostname=host)
 
 
 def said(error: Exception) -> str:
@@ -187,6 +248,8 @@ def said(error: Exception) -> str:
         return "The mail server does not support what the settings ask for: STARTTLS or authentication."
     if isinstance(error, smtplib.SMTPResponseException):
         return f"The mail server answered with {error.smtp_code}."
+    if isinstance(error, OutboundRefused):
+        return str(error)
     if isinstance(error, ssl.SSLError):
         return "The mail server's certificate or TLS cannot be used."
     return "The mail server could not be reached."

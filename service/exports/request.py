@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -83,10 +83,15 @@ def check_address(email: object) -> None:
     raise wrong("email", "one plain e-mail address", email)
 
 
+def is_mailed_to(email: str, domains: Collection[str]) -> bool:
+    """Whether this server mails to the address's domain."""
+    return email.rpartition("@")[2].lower() in domains
+
+
 def check_recipient(email: str, domains: tuple[str, ...]) -> None:
     """Raises Forbidden for an address of a domain that is not among those allowed."""
-    domain = email.rpartition("@")[2].lower()
-    if domain not in domains:
+    if not is_mailed_to(email, domains):
+        domain = email.rpartition("@")[2].lower()
         raise Forbidden(
             f"Extractions cannot be mailed to '{shown(domain)}': this server mails only to domains that "
             "its operator allows. Leave 'email' out and send 'delivery' with 'link' to get a link instead."

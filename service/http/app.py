@@ -47,9 +47,11 @@ from service.http.routes.administration import (
     stored_files,
     usage,
 )
+from service.http.routes.alerting import alerts, reports, webhooks
 from service.http.routes.cohorts import definitions
 from service.http.routes.dashboards import documents, shares, tiles
 from service.http.routes.importing import imports
+from service.http.routes.pipelines import expectations, lineage, pipelines, sources, watching
 from service.http.routing import RuledRoute, script_callback
 from service.http.write_api import find_target
 from service.settings import Settings
@@ -75,6 +77,14 @@ SERVED = (
     identities.area,
     extractions.area,
     imports.area,
+    pipelines.area,
+    watching.area,
+    expectations.area,
+    sources.area,
+    lineage.area,
+    webhooks.area,
+    alerts.area,
+    reports.area,
     organisations.area,
     retention.area,
     key_previews.area,
@@ -107,6 +117,14 @@ AREAS = (
     shares.area,
     embedding.area,
     pictures.area,
+    pipelines.area,
+    watching.area,
+    expectations.area,
+    sources.area,
+    lineage.area,
+    webhooks.area,
+    alerts.area,
+    reports.area,
     mcp.area,
     schema.area,
     discovery.area,

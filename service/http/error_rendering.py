@@ -131,7 +131,8 @@ def _body(error: reader.BodyError) -> Rendered:
 def _collect(error: errors.IngestError) -> Rendered:
     if isinstance(error, errors.IngestUnavailable):
         return _later(503, error.code, error.message, error.retry_after_seconds)
-    return rendered(409 if isinstance(error, errors.KeyReused) else 400, error.code, error.message)
+    conflicts = isinstance(error, errors.KeyReused | errors.CollectionDerived)
+    return rendered(409 if conflicts else 400, error.code, error.message)
 
 
 def _storage(error: Exception) -> Rendered:

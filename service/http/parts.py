@@ -15,6 +15,7 @@ from service.limits.quotas import Quotas
 from service.limits.rate_limiter import RateLimits
 from service.people.accounts import Accounts
 from service.pictures.painter import Painter
+from service.pipelines.freshness.standings import PipelineStandings
 from service.queries.live_tails import LiveTails
 from service.queries.profiles import Profiles
 from service.queries.query_service import QueryService
@@ -67,6 +68,7 @@ class Parts:
     profiles: Profiles
     previewer: Previewer
     sql: SqlService
+    pipelines: PipelineStandings
     openid: OpenIdLogIn | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     clock: Callable[[], int] = system_clock

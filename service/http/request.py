@@ -12,6 +12,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from query.language.fields import whole, wrong
 from query.language.parameters import SENT_BY_SDKS, check_keys
 from query.language.query_string import ambiguous
 from service.auth.given_keys import given_keys
@@ -22,6 +23,7 @@ from service.bodies.reader import BodyReader
 from service.errors import InvalidParameter
 from service.http.error_rendering import JSON, Rendered
 from service.http.middleware import FIELDS, Scope, as_headers
+from service.http.models.shared import ROW_ID_MAX
 from service.http.pixel import BadBeacon, check_callback
 from service.limits.rate_limiter import Rate, RateLimits, fields_of
 
@@ -102,6 +104,20 @@ def pairs_of(scope: Scope) -> Pairs:
 def parameter(pairs: Pairs, name: str) -> str | None:
     """The last non-empty value of a parameter."""
     return next((value for found, value in reversed(pairs) if found == name and value), None)
+
+
+def limit_of(pairs: Pairs, usual: int, most: int) -> int:
+    """How many of a listing are to be shown. Raises InvalidQuery."""
+    limit = whole("limit", parameter(pairs, "limit") or usual, 1)
+    if limit > most:
+        raise wrong("limit", f"an integer from 1 to {most}", limit)
+    return limit
+
+
+def number_before(pairs: Pairs) -> int | None:
+    """The number below which those of a listing are to be. Raises InvalidQuery."""
+    before = parameter(pairs, "before")
+    return None if before is None else min(whole("before", before, 0), ROW_ID_MAX)
 
 
 def check_names(names: Iterable[str], known: Sequence[str], what: str) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Executor
 from pathlib import Path
 
 from service.imports.sending import BatchOutcome, ImportFailed
 from service.ingest.batches import Origin
 from service.ingest.errors import IngestError, IngestUnavailable
 from service.ingest.log_session import LogSession
+from service.limits.quotas import Quotas, Tally
 from service.telemetry.metrics import count_import
+from service.threads import in_thread
 from storage.catalog.catalog import system_clock
 
 ATTEMPTS_MAX = 10
 """Attempts to send a batch before the import gives up, which takes about two minutes."""
 FIRST_WAIT_SECONDS = 0.5
+SYNC_EVENTS = 5_000
+"""Events after which quotas are judged again."""
 WAIT_SECONDS_MAX = 30.0
 
 
@@ -48,6 +53,31 @@ class DataTarget:
         """Count the events in the metrics of the server that runs on the folder, if there is one."""
         accepted = events - refused - duplicates
         count_import(self._metrics_path, accepted=accepted, refused=refused, duplicate=duplicates)
+
+
+class CountedTarget:
+    """A target whose events count towards the quotas of the project and the key."""
+
+    def __init__(self, target: DataTarget, quotas: Quotas, tally: Tally, executor: Executor) -> None:
+        self._executor = executor
+        self._unsynced = 0
+        self._target = target
+        self._quotas = quotas
+        self._tally = tally
+
+    async def send(self, events: bytes, key: str, digest: bytes) -> BatchOutcome:
+        """Raises ImportFailed, RateLimited, QuotaExceeded."""
+        self._quotas.check_writes(self._tally)
+        outcome = await self._target.send(events, key, digest)
+        new = outcome.count - len(outcome.refused) - outcome.known
+        self._tally.events += new
+        self._tally.bytes += len(events) if new else 0
+        self._unsynced += new
+        if self._unsynced >= SYNC_EVENTS:
+            # An import is far faster than the syncs of a worker, which come with time alone.
+            self._unsynced = 0
+            await in_thread(self._executor, self._quotas.sync)
+        return outcome
 
 
 def backoff_seconds(attempt: int) -> float:

@@ -25,7 +25,7 @@ import orjson
 from query.errors import QueryCancelled
 from service.background.task_runner import Tools
 from service.errors import ApiError
-from service.imports.data_target import DataTarget
+from service.imports.data_target import CountedTarget, DataTarget
 from service.imports.jobs import NO_WRITER, UNPACKED_TIMES, writer_of
 from service.imports.json_source import BadSource, BatchSource, Interrupted
 from service.imports.opening import OpenedSource, open_source
@@ -34,7 +34,6 @@ from service.imports.refused_file import RefusedFile
 from service.imports.sending import (
     EVENT_BYTES_MAX,
     HOPELESS_EVENTS,
-    BatchOutcome,
     BatchSender,
     ImportFailed,
     batch_keys,
@@ -44,7 +43,7 @@ from service.imports.tables import TableSource
 from service.imports.uploads import import_of, refused_path, remove_all, remove_upload, upload_path
 from service.ingest.enrich.enricher import Enricher
 from service.ingest.log_session import LogSession, admission_limits, keep_looking_after, log_limits
-from service.limits.quotas import PROJECT_NAMES, Quotas, Tally
+from service.limits.quotas import PROJECT_NAMES, Quotas
 from service.saved_queries.results import SERVER_FAULT
 from service.threads import in_thread
 from storage.catalog.database.versions import Area
@@ -60,8 +59,6 @@ SWEEP_SECONDS = 30.0
 STRAY_SECONDS = 300.0
 """Age at which a file that nothing was added to is removed, if no import needs it: far longer than the next
 part of an upload may take to come."""
-SYNC_EVENTS = 5_000
-"""Events after which quotas are judged again."""
 REFUSED_BYTES_MAX = 64 << 20
 REASONS_MAX = 20
 OTHER_REASONS = "Other reasons."
@@ -226,7 +223,7 @@ class _Import:
             quotas = self._quotas(project)
             tally = quotas.tally(project.id, job.counted_as)
             async with self._session(executor) as session:
-                target = _CountedTarget(self._target(session), quotas, tally, executor)
+                target = CountedTarget(self._target(session), quotas, tally, executor)
                 seen = _TimesSeen(checked(thawed_options(job.options or "{}")), self.counts)
                 opened = await in_thread(executor, self._opened, seen.options)
                 try:
@@ -241,7 +238,7 @@ class _Import:
         self,
         opened: OpenedSource,
         seen: _TimesSeen,
-        target: _CountedTarget,
+        target: CountedTarget,
         executor: Executor,
         quotas: Quotas,
     ) -> None:
@@ -365,31 +362,6 @@ class _Import:
             unpacked_bytes_max=UNPACKED_TIMES * self._settings.import_bytes,
             check=self._check,
         )
-
-
-class _CountedTarget:
-    """A target whose events count towards the quotas of the project and the key."""
-
-    def __init__(self, target: DataTarget, quotas: Quotas, tally: Tally, executor: Executor) -> None:
-        self._executor = executor
-        self._unsynced = 0
-        self._target = target
-        self._quotas = quotas
-        self._tally = tally
-
-    async def send(self, events: bytes, key: str, digest: bytes) -> BatchOutcome:
-        """Raises ImportFailed, RateLimited, QuotaExceeded."""
-        self._quotas.check_writes(self._tally)
-        outcome = await self._target.send(events, key, digest)
-        new = outcome.count - len(outcome.refused) - outcome.known
-        self._tally.events += new
-        self._tally.bytes += len(events) if new else 0
-        self._unsynced += new
-        if self._unsynced >= SYNC_EVENTS:
-            # An import is far faster than the syncs of a worker, which come with time alone.
-            self._unsynced = 0
-            await in_thread(self._executor, self._quotas.sync)
-        return outcome
 
 
 class _TimesSeen:

@@ -28,7 +28,7 @@ from service.imports.options import (
 )
 from service.imports.uploads import FREE_TIMES, UploadFile, refused_path, remove_all, upload_path
 from service.ingest.admission import check_collection_name
-from service.saved_queries.definition import moment_text
+from service.saved_queries.definition import moment_or_none, moment_text
 from service.settings import Settings
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.derived.imports import STARTABLE, HeldImports
@@ -190,8 +190,8 @@ class ImportService:
             "options": None if job.options is None else json.loads(job.options),
             "again": job.again,
             "created_date": moment_text(job.created_us),
-            "started_date": _moment(job.started_us),
-            "finished_date": _moment(job.ended_us),
+            "started_date": moment_or_none(job.started_us),
+            "finished_date": moment_or_none(job.ended_us),
             "expires_date": moment_text(job.expires_us),
             "progress": {"bytes": job.bytes if done else min(counts.position, job.bytes), "of": job.bytes},
             "stored": counts.stored,
@@ -301,7 +301,3 @@ def writer_of(catalog: Catalog, project: Project, job: ImportJob, now: float) ->
     if Permission.WRITES not in key.permitted or options.autofill:
         return None
     return Writer(options.quotas)
-
-
-def _moment(us: int | None) -> str | None:
-    return None if us is None else moment_text(us)

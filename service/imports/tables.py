@@ -468,12 +468,17 @@ def which_are(kind: str, text: pa.Array) -> pa.Array:
     return fits
 
 
+def _dumped(value: str | int) -> bytes:
+    """A value as JSON. orjson gives short ones four kilobytes too, which is much for the cells of a block."""
+    return bytes(memoryview(orjson.dumps(value)))
+
+
 def _text_cells(name: str, column: pa.Array) -> list[Any]:
     try:
         values: list[Any] = column.cast(pa.string()).to_pylist()
     except pa.ArrowInvalid:
         values = [_decoded(name, cell) for cell in column.to_pylist()]
-    return [value if value is None or isinstance(value, BadRow) else orjson.dumps(value) for value in values]
+    return [value if value is None or isinstance(value, BadRow) else _dumped(value) for value in values]
 
 
 def _decoded(name: str, cell: bytes | None) -> str | BadRow | None:
@@ -504,7 +509,7 @@ def _time_cell(name: str, value: Any, read: ReadTime) -> bytes | BadRow | None:
     if value is None:
         return None
     try:
-        return orjson.dumps(read(value.decode() if isinstance(value, bytes) else value))
+        return _dumped(read(value.decode() if isinstance(value, bytes) else value))
     except ValueError as error:
         return BadRow(
             f"Column '{name}': {error}.", b"null" if isinstance(value, bytes) else _json(value) or b"null"
@@ -546,12 +551,12 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 def _json(value: Any) -> bytes | None:
     """The JSON of a value; None if JSON has no such value (not a number, infinity)."""
     if isinstance(value, (str, int)):
-        return orjson.dumps(value)
+        return _dumped(value)
     pruned = _without_nulls(value)
     if pruned is None:
         return None
     encoded = orjson.dumps(pruned, default=_other, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
-    return None if encoded == b"null" else encoded
+    return None if encoded == b"null" else bytes(memoryview(encoded))
 
 
 def _without_nulls(value: Any) -> Any:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TypeVar
 
 from service.ingest.admission import CollectionHandle
+from service.ingest.errors import CollectionDerived
 from service.threads import in_thread
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import TooManyProperties
@@ -191,7 +192,7 @@ class CollectionCache:
         version, changed = await in_thread(self._executor, self._changed, known)
         for collection_id, now in changed.items():
             project_id, name, handle = known[collection_id]
-            if now is None or now.freed:
+            if now is None or now.freed or now.derived:
                 self._handles.drop(project_id, name)
             elif now.schema.version > handle.checker.schema.version:
                 await self._keep(now)
@@ -255,7 +256,12 @@ class CollectionCache:
         return (await self._keep_all([collection]))[collection.name]
 
     async def _keep_all(self, collections: Sequence[Collection]) -> dict[str, CollectionHandle]:
-        """Cache the collections; their handles by name. Checks are built where none is cached."""
+        """Cache the collections; their handles by name. Checks are built where none is cached. Raises
+        CollectionDerived."""
+        for one in collections:
+            if one.derived:
+                self._handles.drop(one.project_id, one.name)
+                raise CollectionDerived(one.name)
         handles = {one.name: handle for one in collections if (handle := self._current(one)) is not None}
         new = [one for one in collections if one.name not in handles]
         if not new:

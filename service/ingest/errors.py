@@ -3,6 +3,7 @@
 IngestError
 ├── InvalidBatch        the body cannot be split into events; sending it again does not help
 ├── EventRefused        a single event that can never be stored
+├── CollectionDerived   a pipeline fills the collection: no client may send it events
 ├── KeyReused           an idempotency key that was used before with another body
 └── IngestUnavailable   temporary: nothing was stored, or it is uncertain whether it was; send it again
 """
@@ -25,6 +26,15 @@ class InvalidBatch(IngestError):
 
 class EventRefused(IngestError):
     pass
+
+
+class CollectionDerived(IngestError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            "CollectionDerivedError",
+            f"The collection '{name}' is the output of a pipeline, which alone fills it. Send events to, or "
+            "change them in, a collection that the pipeline reads: its rows follow.",
+        )
 
 
 class KeyReused(IngestError):

@@ -89,16 +89,15 @@ class Streamer:
         return self._has_lock
 
     def _changed(self) -> list[Collection]:
-        """The collections that may hold new events."""
+        """The collections that may hold new events. Rows of pipelines are not streamed: they are replaced."""
         begin(self._catalog)
         known = self._catalog.streams.positions() or {}
         projects = self._catalog.projects.ids()
         collections = []
         for collection in self._catalog.collections.all():
             position, planned = known.get(collection.id, (StreamPosition(), None))
-            if collection.project_id in projects and (
-                planned is not None or position.version != collection.data_version
-            ):
+            streamed = collection.project_id in projects and not collection.derived
+            if streamed and (planned is not None or position.version != collection.data_version):
                 collections.append(collection)
         return collections
 

@@ -50,6 +50,20 @@ class Purge:
                 (catalog.folder.results / name).unlink(missing_ok=True)
         for cohort in catalog.cohorts.of_project(project.id):
             catalog.cohorts.remove(project.id, cohort.name)
+        catalog.runs.remove_project(project.id)
+        for alert in catalog.alerts.of_project(project.id):
+            catalog.alerts.remove(project.id, alert.name)
+        for report in catalog.reports.of_project(project.id):
+            catalog.reports.remove(project.id, report.name)
+        catalog.notices.remove_project(project.id)
+        for webhook in catalog.webhooks.of_project(project.id):
+            catalog.webhooks.remove(project.id, webhook.name)
+        for pipeline in catalog.pipelines.of_project(project.id):
+            catalog.pipelines.remove(project.id, pipeline.name)
+        for source in catalog.sources.of_project(project.id):
+            catalog.sources.remove(project.id, source.name)
+        for secret in catalog.secrets.of_project(project.id):
+            catalog.secrets.remove(project.id, secret.name)
         for dashboard in catalog.dashboards.of_project(project.id):
             catalog.dashboards.remove(project.id, dashboard.name)
         for dataset in catalog.datasets.of_project(project.id):

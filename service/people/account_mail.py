@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
 from enum import Enum
 
-from service.exports.mail_task import send
+from service.exports.mail_task import new_mail, send
 from service.settings import Settings
 
 
@@ -55,13 +52,6 @@ def mail_notice(settings: Settings, notice: Notice, address: str) -> None:
 
 def send_to(settings: Settings, address: str, subject: str, lines: Sequence[str]) -> None:
     """Send a mail of these lines. Raises Refused, OSError, smtplib.SMTPException. Blocks."""
-    mail = EmailMessage()
-    mail["Subject"] = subject
-    mail["From"] = settings.smtp_from
-    mail["To"] = address
-    mail["Date"] = format_datetime(datetime.now(UTC))
-    domain = parseaddr(settings.smtp_from)[1].rpartition("@")[2]
-    mail["Message-ID"] = f"<account.{secrets.token_hex(12)}@{domain}>"
-    mail["Auto-Submitted"] = "auto-generated"
+    mail = new_mail(settings, address, subject, f"account.{secrets.token_hex(12)}")
     mail.set_content("\n".join(lines) + "\n")
     send(settings, mail, address)

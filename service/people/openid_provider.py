@@ -10,19 +10,20 @@ import base64
 import hashlib
 import json
 import logging
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus, urlencode, urlsplit
 
-import httpx
 from joserfc import jwt
 from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
 from joserfc.jwk import JWKRegistry, KeySet
 from joserfc.jws import JWSRegistry
 
+from service.outbound.errors import AnswerRefused, OutboundError, TooSlow
+from service.outbound.fetching import Asking, Bounds, Fetcher
+from service.outbound.policy import policy_of
 from service.settings import Settings, is_safe
 
 SECONDS_MAX = 10.0
@@ -77,7 +78,7 @@ class OpenIdProvider:
         self._settings = settings
         self._redirect_uri = redirect_uri
         self._clock = clock
-        self._tls: ssl.SSLContext | bool = False
+        self._fetcher = _fetcher(settings)
         self._metadata: Mapping[str, Any] = {}
         self._metadata_until = float("-inf")
         self._keys = KeySet([])
@@ -139,7 +140,7 @@ class OpenIdProvider:
             "redirect_uri": self._redirect_uri,
             "code_verifier": challenge.verifier,
         }
-        headers = {}
+        headers = {"content-type": "application/x-www-form-urlencoded"}
         secret, client_id = await asyncio.to_thread(self._secret), self._settings.openid_client_id
         methods = metadata.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
         if secret and "client_secret_basic" in methods:
@@ -148,7 +149,7 @@ class OpenIdProvider:
         else:
             form |= {"client_id": client_id} | ({"client_secret": secret} if secret else {})
         address = _endpoint(metadata, "token_endpoint")
-        status, body = await self._request("POST", address, headers=headers, data=form)
+        status, body = await self._request("POST", address, headers, urlencode(form).encode())
         tokens = _object(body, "the token endpoint")
         if status == 400 and tokens.get("error") == "invalid_grant":
             raise NotProven("it does not know the code, or not any more")
@@ -189,7 +190,7 @@ class OpenIdProvider:
         self, metadata: Mapping[str, Any], tokens: Mapping[str, Any], subject: str
     ) -> dict[str, Any]:
         headers = {"authorization": f"Bearer {tokens.get('access_token')}"}
-        status, body = await self._request("GET", _endpoint(metadata, "userinfo_endpoint"), headers=headers)
+        status, body = await self._request("GET", _endpoint(metadata, "userinfo_endpoint"), headers)
         if status != 200:
             raise ProviderFailed(f"the userinfo endpoint answered {status}")
         told = _object(body, "the userinfo endpoint")
@@ -236,26 +237,35 @@ class OpenIdProvider:
             raise ProviderFailed(f"{address} answered {status}")
         return _object(body, address)
 
-    async def _request(self, method: str, address: str, **what: Any) -> tuple[int, bytes]:
+    async def _request(
+        self, method: str, address: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> tuple[int, bytes]:
         """Status and body of the answer; redirects are not followed. Raises ProviderFailed."""
-        if self._tls is False:
-            self._tls = await asyncio.to_thread(httpx.create_ssl_context)
         try:
-            async with (
-                asyncio.timeout(SECONDS_MAX),
-                httpx.AsyncClient(verify=self._tls, timeout=SECONDS_MAX) as client,
-                client.stream(method, address, **what) as answer,
-            ):
-                body = bytearray()
-                async for part in answer.aiter_bytes():
-                    body += part
-                    if len(body) > BODY_BYTES_MAX:
-                        raise ProviderFailed(f"{address} answered more than {BODY_BYTES_MAX} bytes")
-                return answer.status_code, bytes(body)
-        except TimeoutError:
+            answer = await self._fetcher.fetch(Asking(method, address, headers or {}, body))
+        except TooSlow:
             raise ProviderFailed(f"{address} did not answer within {SECONDS_MAX:g} seconds") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except AnswerRefused:
+            raise ProviderFailed(
+                f"{address} answered more than {BODY_BYTES_MAX} bytes, or what cannot be read"
+            ) from None
+        except OutboundError as error:
             raise ProviderFailed(f"{address} cannot be asked: {type(error).__name__}: {error}") from None
+        return answer.status, answer.body
+
+
+def _fetcher(settings: Settings) -> Fetcher:
+    """The issuer is named by its setting. What it names itself may be anywhere public, with TLS."""
+    policy = policy_of(settings).open_to_all().naming(urlsplit(settings.openid_issuer).hostname or "")
+    bounds = Bounds(
+        connect_seconds=SECONDS_MAX,
+        read_seconds=SECONDS_MAX,
+        seconds=SECONDS_MAX,
+        sent_bytes=BODY_BYTES_MAX,
+        bytes=BODY_BYTES_MAX,
+        redirects=0,
+    )
+    return Fetcher(policy, bounds)
 
 
 def _small(email: str) -> str:

@@ -17,7 +17,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,8 @@ from storage.source import SourceGone
 
 WORKER, KEEPER, RUNNER = "service.process.worker", "service.process.keeper", "service.process.runner"
 """The modules of the children."""
+RUN_WORKER = "service.process.run_process"
+"""The module of those that execute runs, of which there are as many as the runner says."""
 
 LOCK_WAIT_SECONDS = 10.0
 RESTART_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -76,6 +78,8 @@ class Child:
     started: float = 0.0
     failures: int = 0
     due: float = 0.0
+    leaving: bool = False
+    """Whether it was told to stop, since it is no longer needed."""
 
     @property
     def alive(self) -> bool:
@@ -119,7 +123,7 @@ class Supervisor:
             url = url_of(self.settings, listener)
             self._log_start(url)
             if self.forks:
-                start_child.prepare((WORKER, KEEPER, RUNNER))
+                start_child.prepare((WORKER, KEEPER, RUNNER, RUN_WORKER))
             self._keep_running(url, lambda: self.announce(url, first, new, link))
             self._seal()
             self._log_stop()
@@ -173,9 +177,25 @@ class Supervisor:
         """Write the catalog's digest once all children have ended; without one the next start cannot verify
         the catalog."""
         try:
-            Catalog.open(self.settings.data, secret=self.settings.secret_key).seal()
+            with self._alone() as alone:
+                if alone:
+                    Catalog.open(self.settings.data, secret=self.settings.secret_key).seal()
         except (OSError, StorageError):
             _log.warning("The catalog's digest could not be written.", exc_info=True)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Whether no 'acumen worker' uses the catalog; while this is open none begins to."""
+        descriptor = os.open(
+            DataFolder.at(self.settings.data).workers_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield True
+        except BlockingIOError:
+            yield False
+        finally:
+            os.close(descriptor)
 
     def _begin_streaming(self, catalog: Catalog) -> None:
         """Begin streaming before any event arrives. If this fails, the runner tries again and logs it."""
@@ -222,6 +242,7 @@ class Supervisor:
         try:
             while not self.stopping:
                 now = time.monotonic()
+                self._scale()
                 for child in self.children:
                     self._look_after(child, now, selector, url)
                 for key, _ in selector.select(POLL_SECONDS):
@@ -238,16 +259,44 @@ class Supervisor:
         finally:
             self._stop()
 
+    def _scale(self) -> None:
+        """Keep as many processes for runs as the runner says: begin further ones, tell the last to stop."""
+        try:
+            wanted = int(self.settings.run_workers_path.read_bytes())
+        except (OSError, ValueError):
+            wanted = 0
+        own = [child for child in self.children if child.module == RUN_WORKER]
+        for child in own[wanted:]:
+            if child.alive:
+                if not child.leaving:
+                    child.leaving = True
+                    _send(child, child_process.STOP)
+            elif child.process is None:
+                self.children.remove(child)
+        for number in range(len(own), min(wanted, self.settings.run_workers)):
+            self.children.append(
+                Child(f"run-worker-{number}", RUN_WORKER, self.settings.workers + 2 + number)
+            )
+
     def _look_after(self, child: Child, now: float, selector: selectors.BaseSelector, url: str) -> None:
         if child.alive:
             if child.failures and now - child.started > STEADY_SECONDS:
                 child.failures = 0
+            return
+        if child.leaving:
+            self._note_left(child, selector)
             return
         if child.process is not None:
             self._note_ended(child, now, selector)
         if now >= child.due:
             self._start(child, now, selector)
             self._write_state(url)
+
+    def _note_left(self, child: Child, selector: selectors.BaseSelector) -> None:
+        """Note that a child has ended as it was told; it begins again only if it is needed again."""
+        self._close_ready(child, selector)
+        os.close(child.commands)
+        child.process, child.commands, child.ready, child.leaving = None, -1, False, False
 
     def _note_ended(self, child: Child, now: float, selector: selectors.BaseSelector) -> None:
         assert child.process is not None
@@ -260,7 +309,7 @@ class Supervisor:
         child.process, child.commands, child.ready = None, -1, False
         child.due = now + pause
         child.failures += 1
-        if not child.worked and child.failures >= FIRST_STARTS_MAX:
+        if not child.worked and child.failures >= FIRST_STARTS_MAX and child.module != RUN_WORKER:
             raise CannotServe(f"The process {child.name} failed to start; the reason is logged above.")
 
     def _start(self, child: Child, now: float, selector: selectors.BaseSelector) -> None:
@@ -287,7 +336,7 @@ class Supervisor:
         _log.error("A child process could not be started, which is tried again.", extra={"fields": fields})
         child.due = now + pause
         child.failures += 1
-        if not child.worked and child.failures >= FIRST_STARTS_MAX:
+        if not child.worked and child.failures >= FIRST_STARTS_MAX and child.module != RUN_WORKER:
             raise CannotServe(f"The process {child.name} cannot be started: {error.strerror}.")
 
     def _note_ready(self, child: Child, selector: selectors.BaseSelector) -> None:

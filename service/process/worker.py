@@ -59,6 +59,9 @@ from service.limits.rate_limiter import Rate, RateLimits, fields_of
 from service.machine import limit_arenas, return_freed_memory, return_large_blocks
 from service.people.accounts import Accounts
 from service.pictures.painter import Painter
+from service.pipelines.definition import CheckContext
+from service.pipelines.freshness.standings import PipelineStandings
+from service.pipelines.inputs import PipelineReader
 from service.process.child_process import ChildContext, StopReason, on_stop
 from service.queries.arrival_finder import ArrivalFinder
 from service.queries.live_tails import LiveTails, TailLimits
@@ -156,9 +159,8 @@ async def composed(
         saved = ResultCache(
             catalog, reader, results, query_service, catalog_threads, _kept_results_max(settings), clock
         )
-        accounts = stack.enter_context(
-            contextlib.closing(Accounts(catalog, settings, tenants, catalog_threads, clock))
-        )
+        accounts = Accounts(catalog, settings, tenants, catalog_threads, clock)
+        stack.callback(accounts.close)
         painter = stack.enter_context(contextlib.closing(_painter(settings)))
         parts = Parts(
             settings,
@@ -179,6 +181,7 @@ async def composed(
             Profiles(reader, query_service, catalog_threads, _kept_profiles_max(settings)),
             stack.enter_context(contextlib.closing(Previewer(settings))),
             stack.enter_context(_sql(settings, catalog, reader, engine, query_service)),
+            _pipelines(catalog, query_service),
             openid=_openid(accounts),
             clock=clock,
         )
@@ -310,6 +313,10 @@ def _sql(
     settings: Settings, catalog: Catalog, reader: Reader, engine: Engine, queries: QueryService
 ) -> contextlib.closing[SqlService]:
     return contextlib.closing(SqlService(settings, catalog.folder, reader, engine, queries))
+
+
+def _pipelines(catalog: Catalog, queries: QueryService) -> PipelineStandings:
+    return PipelineStandings(PipelineReader(catalog, CheckContext(queries.limits, queries.check_regex)))
 
 
 def _painter(settings: Settings) -> Painter:

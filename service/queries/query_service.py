@@ -382,6 +382,10 @@ class QueryService:
         source = await in_thread(self._executor, self._reader.source, caller.project.id, collection)
         return lanes_standing(source) if source.known else None
 
+    def source(self, project_id: str, collection: str) -> Source:
+        """A collection as a question reads it now. Blocks. Raises StorageError."""
+        return self._reader.source(project_id, collection)
+
     async def _tally(self, caller: Caller) -> Tally:
         """The tally that counts the caller's queries."""
         tally = self._quotas.tally(caller.project.id, caller.counted_as)

@@ -208,6 +208,10 @@ def moment_text(us: int) -> str:
     return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="microseconds")
 
 
+def moment_or_none(us: int | None) -> str | None:
+    return None if us is None else moment_text(us)
+
+
 def _run_information(query: SavedQuery, run: SavedRun, stale: bool | None, *, narrowed: bool) -> Json:
     result = run.result
     return {

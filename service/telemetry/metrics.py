@@ -34,7 +34,25 @@ ERROR_STATUSES = tuple(
     map(str, (400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 416, 422, 429, 431, 500, 503, 504))
 )
 STATUSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
-TASKS = ("saved", "datasets", "exports", "imports", "mails", "streaming", "purge", "scrub", "measures")
+TASKS = (
+    "saved",
+    "datasets",
+    "exports",
+    "imports",
+    "mails",
+    "webhooks",
+    "alerts",
+    "notices",
+    "reports",
+    "streaming",
+    "purge",
+    "scrub",
+    "measures",
+    "runs",
+    "pipelines",
+    "deadlines",
+    "sources",
+)
 """Names of the runner's background tasks."""
 
 ADDONS = ("ip_to_geo", "ua_parser", "url_parser", "referrer_parser", "date_time_parser")
@@ -159,7 +177,18 @@ FAMILIES = (
     Family("acumen_clock_jumped", "gauge", "1 while the clock has jumped and is not trusted.", {}, same=True),
     Family("acumen_files_damaged", "gauge", "Stored files that are damaged and set aside.", {}, same=True),
     Family("acumen_streamed_events_total", "counter", "Events streamed out.", {}),
-    Family("acumen_starts_total", "counter", "Process starts.", {"process": ("worker", "keeper", "runner")}),
+    Family(
+        "acumen_starts_total",
+        "counter",
+        "Process starts.",
+        {"process": ("worker", "keeper", "runner", "run_worker")},
+    ),
+    Family("acumen_runs", "gauge", "Runs in the queue by state.", {"state": ("waiting", "running", "dead")}),
+    Family(
+        "acumen_runs_processor_seconds_today", "gauge", "Processor time that runs used on this UTC day.", {}
+    ),
+    Family("acumen_runs_bytes_today", "gauge", "Bytes that runs read and wrote on this UTC day.", {}),
+    Family("acumen_run_workers", "gauge", "Processes that the server runs for the queue of runs.", {}),
     Family("acumen_task_failures_total", "counter", "Failures of background tasks.", {"task": TASKS}),
 )
 

@@ -15,13 +15,18 @@ from storage.catalog import migration
 from storage.catalog.database.change_mark import Marks
 from storage.catalog.database.connection import Database
 from storage.catalog.database.versions import Area, Versions
+from storage.catalog.derived.alerts import Alerts
 from storage.catalog.derived.cohorts import Cohorts
 from storage.catalog.derived.dashboards import Dashboards
 from storage.catalog.derived.datasets import Datasets
 from storage.catalog.derived.exports import Exports
 from storage.catalog.derived.imports import Imports
+from storage.catalog.derived.notices import Notices
+from storage.catalog.derived.pipelines import Pipelines
+from storage.catalog.derived.reports import Reports
 from storage.catalog.derived.saved_queries import SavedQueries
 from storage.catalog.derived.shares import Shares
+from storage.catalog.derived.webhooks import Webhooks
 from storage.catalog.keyring import Keyring
 from storage.catalog.people.audit import AuditLog
 from storage.catalog.people.identities import Identities
@@ -29,7 +34,13 @@ from storage.catalog.people.invitations import Invitations
 from storage.catalog.people.password_links import PasswordLinks
 from storage.catalog.people.people import People
 from storage.catalog.people.sessions import Sessions
+from storage.catalog.runs.bucket_states import BucketStates
+from storage.catalog.runs.deliveries import Deliveries
+from storage.catalog.runs.runs import Runs
+from storage.catalog.runs.troubles import PipelineTroubles
 from storage.catalog.snapshot import Snapshots
+from storage.catalog.sources.secrets import Secrets
+from storage.catalog.sources.sources import Sources
 from storage.catalog.state import Clock, Meta
 from storage.catalog.stored.claims import Claims
 from storage.catalog.stored.collections import Collections
@@ -98,6 +109,18 @@ class Catalog:
         self.datasets = Datasets(database, clock)
         self.exports = Exports(database, clock)
         self.imports = Imports(database, clock)
+        self.webhooks = Webhooks(database, clock, keyring)
+        self.alerts = Alerts(database, clock)
+        self.notices = Notices(database, clock)
+        self.reports = Reports(database, clock)
+
+        self.runs = Runs(database, clock)
+        self.deliveries = Deliveries(database, clock, self.runs)
+        self.bucket_states = BucketStates(database, clock)
+        self.troubles = PipelineTroubles(database, clock)
+        self.pipelines = Pipelines(database, clock, schemas)
+        self.sources = Sources(database, clock, schemas, self.runs)
+        self.secrets = Secrets(database, clock, keyring)
 
         self.clock = Clock(database, clock)
         self.meta = Meta(database, clock)

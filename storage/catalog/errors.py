@@ -13,8 +13,11 @@ CatalogError
 ├── DuplicateSavedQuery      another saved query has the name
 ├── UnknownDataset · DuplicateDataset
 ├── DatasetChanged           a dataset was deleted, or computed by another process, during a run
+├── OutputTaken              a pipeline cannot have the collection as its output
+├── PipelineChanged          a pipeline, or the state of a bucket, was changed during a run
 ├── UnknownPerson · DuplicatePerson · LastOwner
 ├── UnknownInvitation        a one-time link was used, has expired, or never existed
+├── UnknownRun               there is no such run, or not in this state
 ├── InvalidName              the catalog does not accept this name, id or key
 ├── TooManyProperties        a collection's limit of distinct properties is exceeded
 ├── TooManyCollections       a project's limit of collections is exceeded
@@ -88,6 +91,10 @@ class DuplicateSavedQuery(CatalogError):
     pass
 
 
+class UnknownRun(CatalogError):
+    pass
+
+
 class InvalidName(CatalogError):
     pass
 
@@ -110,6 +117,18 @@ class FlushConflict(CatalogError):
 
 class CountsDisagree(CatalogError):
     pass
+
+
+class OutputTaken(CatalogError):
+    pass
+
+
+class PipelineChanged(CatalogError):
+    pass
+
+
+class SourceChanged(CatalogError):
+    """The source was removed, is another one now, or another process has gone on with it."""
 
 
 class UnknownPerson(CatalogError):

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -27,6 +29,7 @@ state = Table(
     Column("data_version", BigInteger, nullable=False, server_default="0"),
     Column("derived_version", BigInteger, nullable=False, server_default="0"),
     Column("people_version", BigInteger, nullable=False, server_default="0"),
+    Column("runs_version", BigInteger, nullable=False, server_default="0"),
 )
 """One row, id 1; see ``storage.catalog.database.versions``."""
 
@@ -114,12 +117,14 @@ collections = Table(
     Column("retained_days", Integer),
     Column("changed", BigInteger, nullable=False, server_default="0"),
     Column("history_from", BigInteger, nullable=False, server_default="0"),
+    Column("derived", Boolean, nullable=False, server_default="0"),
     UniqueConstraint("project_id", "name"),
     Index("collections_by_change", "changed"),
     sqlite_autoincrement=True,
 )
 """``changed`` is the data version at which its lanes, or whether it is freed, last changed; ``history_from``
-the data version from which on its superseded files are all kept."""
+the data version from which on its superseded files are all kept; ``derived``: its events come from a
+pipeline alone."""
 
 lanes = Table(
     "lanes",
@@ -431,6 +436,159 @@ dashboard_shares = Table(
 )
 """``sealed`` is the key of the share's token. ``used_us`` is kept to the day."""
 
+pipelines = Table(
+    "pipelines",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("revision", Text),
+    Column("paused", Boolean, nullable=False, server_default="0"),
+    Column("collection_id", Integer, ForeignKey("collections.id"), nullable=False),
+    Column("quarantine_id", Integer, ForeignKey("collections.id")),
+    Column("buckets_version", BigInteger, nullable=False, server_default="0"),
+    Column("created_us", BigInteger, nullable=False),
+    Column("applied_us", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+"""``version`` grows with each changed definition, ``digest`` is of all that its rows depend on beside its
+inputs, ``revision`` the commit of the folder that it was applied from; its rows are in the collection, those
+that its expectations set aside in ``quarantine_id``.
+``buckets_version`` grows with every change of one of its buckets."""
+
+pipeline_buckets = Table(
+    "pipeline_buckets",
+    metadata,
+    Column("pipeline_id", Integer, ForeignKey("pipelines.id"), primary_key=True),
+    Column("start_us", BigInteger, primary_key=True, autoincrement=False),
+    Column("end_us", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("inputs", Text, nullable=False),
+    Column("rows_in", BigInteger, nullable=False),
+    Column("rows_out", BigInteger, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("problem", Text),
+    Column("quarantined", BigInteger, nullable=False, server_default="0"),
+    Column("report", Text),
+)
+"""``inputs``: JSON, what the bucket was derived from, as ``service.pipelines.inputs`` writes it. ``attempts``
+counts the failures since it last succeeded. ``report``: JSON, what its expectations found; ``quarantined``:
+the rows that they set aside."""
+
+pipeline_accepted = Table(
+    "pipeline_accepted",
+    metadata,
+    Column("pipeline_id", Integer, ForeignKey("pipelines.id"), primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("accepted_us", BigInteger, nullable=False),
+)
+"""Rows that no expectation of a pipeline sets aside, by digests of their values."""
+
+pipeline_deliveries = Table(
+    "pipeline_deliveries",
+    metadata,
+    Column("pipeline_id", Integer, ForeignKey("pipelines.id"), primary_key=True),
+    Column("start_us", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("sinks", Text, nullable=False),
+)
+"""What of a bucket was last given to its pipeline's sinks. ``version`` grows each time, ``content`` is a
+digest of the rows, ``sinks`` of where they went."""
+
+pipeline_waits = Table(
+    "pipeline_waits",
+    metadata,
+    Column("pipeline_id", Integer, ForeignKey("pipelines.id"), primary_key=True),
+    Column("buckets", Text, nullable=False),
+)
+"""Since when buckets of a pipeline with a deadline wait to be derived: JSON, as
+``service.pipelines.freshness.waits`` writes it. Only what waits for long is here."""
+
+pipeline_troubles = Table(
+    "pipeline_troubles",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("pipeline_id", Integer, ForeignKey("pipelines.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("since_us", BigInteger, nullable=False),
+    Column("bucket_us", BigInteger, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("told_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger),
+    Index("pipeline_troubles_of", "pipeline_id", "number"),
+    sqlite_autoincrement=True,
+)
+"""Deadlines that pipelines missed, and failures that last: while ``ended_us`` is null, and the newest ones
+before. ``bucket_us`` is where the bucket that it is about begins, ``told_us`` when its begin was told."""
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("revision", Text),
+    Column("position", Text, nullable=False),
+    Column("portion", Integer, nullable=False),
+    Column("pending", Text),
+    Column("sent", Integer, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("looked_us", BigInteger),
+    Column("stored_us", BigInteger),
+    Column("problem", Text),
+    Column("created_us", BigInteger, nullable=False),
+    Column("applied_us", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+"""``position`` is JSON: where the source goes on. ``pending`` is JSON: portion number ``portion``, which was
+read and is not stored in full, with the position after it; of its batches ``sent`` are stored."""
+
+source_files = Table(
+    "source_files",
+    metadata,
+    Column("source_id", Integer, ForeignKey("sources.id"), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("read_bytes", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("problem", Text),
+    Index("source_files_digest", "source_id", "digest"),
+)
+"""``size`` and ``modified_ns`` are those that the file had when it was looked into last; ``digest`` is that
+of its first ``read_bytes`` bytes, whose events are stored."""
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("sealed", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("modified_us", BigInteger, nullable=False),
+)
+"""Named secrets of a project's connections, sealed."""
+
 cohorts = Table(
     "cohorts",
     metadata,
@@ -455,6 +613,141 @@ cohort_members = Table(
     Column("members", Text, nullable=False),
 )
 """The actors of each static cohort: how many, and a JSON list of the JSON text of each."""
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("modified_us", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+"""``url`` and ``secret`` are sealed."""
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("webhook_id", Integer, ForeignKey("webhooks.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger),
+    Column("status", Integer),
+    Column("message", Text),
+    Index("webhook_deliveries_due", "state", "due_us"),
+    Index("webhook_deliveries_of", "webhook_id", "number"),
+    sqlite_autoincrement=True,
+)
+"""What is sent to webhooks. Whoever sends counts the attempt first, and moves ``due_us`` behind it."""
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("modified_us", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("since_us", BigInteger),
+    Column("told_state", Text, nullable=False),
+    Column("told_us", BigInteger, nullable=False),
+    Column("through_us", BigInteger, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("silenced_us", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    Index("alerts_due", "due_us"),
+    sqlite_autoincrement=True,
+)
+"""Alerts and their states; ``due_us`` is when one is looked at next."""
+
+alert_evaluations = Table(
+    "alert_evaluations",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("alert_id", Integer, ForeignKey("alerts.id"), nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("start_us", BigInteger, nullable=False),
+    Column("end_us", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("told", Boolean, nullable=False),
+    Column("audience", Text, nullable=False),
+    Index("alert_evaluations_of", "alert_id", "number"),
+    sqlite_autoincrement=True,
+)
+"""What the evaluations of each alert found: the newest ones."""
+
+notice_mails = Table(
+    "notice_mails",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger),
+    Column("message", Text),
+    Index("notice_mails_due", "state", "due_us"),
+    sqlite_autoincrement=True,
+)
+"""Mails that notices are sent as."""
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("modified_us", BigInteger, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    Index("reports_due", "due_us"),
+    sqlite_autoincrement=True,
+)
+"""Scheduled reports; ``due_us`` is when one is made next."""
+
+report_runs = Table(
+    "report_runs",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("report_id", Integer, ForeignKey("reports.id"), nullable=False),
+    Column("scheduled_us", BigInteger, nullable=False),
+    Column("is_test", Boolean, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("left", Text, nullable=False),
+    Column("pictures", Integer, nullable=False),
+    Column("ended_us", BigInteger),
+    Column("message", Text),
+    Index("report_runs_due", "state", "due_us"),
+    Index("report_runs_of", "report_id", "number"),
+    sqlite_autoincrement=True,
+)
+"""Runs of reports: the newest ones, with a JSON list of the addresses that are ``left``."""
 
 activity = Table(
     "activity",
@@ -585,6 +878,74 @@ openid_returns = Table(
     Column("expires_us", BigInteger, nullable=False),
 )
 """Log-ins at a provider that have come back, by the digest of their state: each comes back once."""
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("pool", Text, nullable=False),
+    Column("pipeline", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("asked", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("turn_us", BigInteger, nullable=False),
+    Column("rank_us", BigInteger, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("started_us", BigInteger),
+    Column("ended_us", BigInteger),
+    Column("claim", Text),
+    Column("cancelling", Boolean, nullable=False),
+    Column("message", Text),
+    Column("cpu_us", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("replays", Text),
+    Index(
+        "runs_waiting",
+        "project_id",
+        "pipeline",
+        "target",
+        unique=True,
+        sqlite_where=text("state = 'waiting'"),
+    ),
+    Index("runs_by_rank", "state", "rank_us"),
+    Index("runs_by_turn", "state", "project_id", "pool", "priority", "turn_us"),
+    Index("runs_by_project", "project_id", "number"),
+    Index("runs_by_pipeline", "project_id", "pipeline", "number"),
+    sqlite_autoincrement=True,
+)
+"""Runs of pipelines; see ``storage.catalog.runs.records.QueuedRun``."""
+
+run_limits = Table(
+    "run_limits",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("project_id", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("concurrency", Integer),
+    Column("cpu_us_per_day", BigInteger),
+    Column("bytes_per_day", BigInteger),
+    Column("priority", Integer, nullable=False),
+)
+
+run_usage = Table(
+    "run_usage",
+    metadata,
+    Column("day", Integer, primary_key=True),
+    Column("pool", Text, primary_key=True),
+    Column("project_id", Text, primary_key=True),
+    Column("pipeline", Text, primary_key=True),
+    Column("cpu_us", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("runs", BigInteger, nullable=False),
+)
+"""What runs used on each UTC day, for budgets."""
 
 audit = Table(
     "audit",

@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ from storage.files.partitions import PartitionSlice, cut
 from storage.schema import CREATED_AT, SYSTEM_TYPES, TIMESTAMP
 
 ROW_GROUP_ROWS = 122_880
+QUARTER_US = 900_000_000
 INSTANTS = (TIMESTAMP, CREATED_AT)
 MARKED_INSTANT = pa.timestamp("us", "UTC")
 SAMPLE_ROWS = 10_000
@@ -130,6 +132,17 @@ def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a file in its order; only these columns if they are given. Raises OSError."""
     with pq.ParquetFile(path) as file:
         return unmarked(file.read(columns=None if columns is None else list(columns)))
+
+
+def quarters_in(path: str) -> dict[int, int]:
+    """How many events of a file are in each quarter of an hour, counted from 1970 UTC. Raises OSError."""
+    counts: dict[int, int] = {}
+    for piece in read_column(Path(path), TIMESTAMP):
+        # Some instants are before 1970: dividing must round down.
+        quarters = np.floor_divide(piece.cast(pa.int64()).to_numpy(zero_copy_only=False), QUARTER_US)
+        for quarter, count in zip(*np.unique(quarters, return_counts=True), strict=True):
+            counts[int(quarter)] = counts.get(int(quarter), 0) + int(count)
+    return counts
 
 
 def places_in(path: str, name: str, most: int) -> int:

@@ -22,6 +22,7 @@ from storage.catalog.errors import CatalogDamaged
 from storage.catalog.stored.records import FileRow
 from storage.disk.durable_files import make_folder, new_file, sha256_of
 from storage.disk.file_system import FileSystem, LocalFileSystem, full_sync
+from storage.disk.lock import holding
 from storage.errors import StorageError
 from storage.log.adoption import note_claims
 from storage.log.errors import LogError
@@ -172,6 +173,31 @@ def _end_access(draft: DataFolder, say: Say, *, accept_damage: bool) -> None:
     _tidy_catalog(draft)
 
 
+def _copy_references(folder: DataFolder, copy: DataFolder) -> None:
+    """Copy the reference tables of pipelines, which never change and are named by their content."""
+    if not folder.references.is_dir():
+        return
+    make_folder(copy.references)
+    for path in sorted(folder.references.glob("*.parquet")):
+        if not (copy.references / path.name).exists():
+            with new_file(copy.references / path.name) as file:
+                file.write(path.read_bytes())
+
+
+def _copy_sources(folder: DataFolder, copy: DataFolder) -> None:
+    """Copy what sources have read and is not stored in full. Raises OSError."""
+    shutil.rmtree(copy.sources, ignore_errors=True)
+    make_folder(copy.sources)
+    for path in sorted(folder.sources.glob("*.events")):
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            # Of a source that was removed, or not recorded yet.
+            continue
+        with new_file(copy.sources / path.name) as file:
+            file.write(data)
+
+
 def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path | None, say: Say) -> int:
     """Make one attempt at the whole copy; the last erasure that it includes. Raises _FileGone."""
     erased_before = catalog.erasures.last()
@@ -179,10 +205,13 @@ def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path
     copy.catalog.unlink(missing_ok=True)
     with new_file(copy.format_stamp) as file:
         file.write(folder.format_stamp.read_bytes())
-    say("Copying the log")
-    _copy_logs(folder, copy)
-    say("Copying the catalog")
-    connection.back_up(folder.catalog, copy.catalog)
+    # What sources store meanwhile may be in no copy of the log: the copied catalog must not count it.
+    with holding(folder.sources_lock):
+        say("Copying the log")
+        _copy_logs(folder, copy)
+        say("Copying the catalog")
+        connection.back_up(folder.catalog, copy.catalog)
+        _copy_sources(folder, copy)
     copied = Catalog.open(copy.root)
     try:
         if copied.erasures.last() != erased_before:
@@ -190,6 +219,7 @@ def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path
         copied.history.forget_all()
         _drop_flushed_segments(copy, copied)
         _copy_files(folder, copy, copied.files.live(), previous, say)
+        _copy_references(folder, copy)
     finally:
         copied.close()
     for path in (copy.chunks, copy.results, copy.exports, copy.imports, copy.spool, copy.tmp, copy.events):

@@ -249,7 +249,7 @@ class Reader:
 
     def _moment(self) -> StoreVersion:
         looked, marks = time.monotonic(), self._catalog.mark(*_AREAS)
-        _, data, derived, _ = self._catalog.versions()
+        _, data, derived, *_ = self._catalog.versions()
         cached = self._cached_logs
         if cached is None or cached[0] != data:
             known = {log.log_id: log for log in cached[1]} if cached is not None else {}

@@ -41,6 +41,7 @@ SECTIONS: list[tuple[str, list[str], int]] = [
         12,
     ),
     ("tenants", ["p99 of a single post", "p99 of a small count"], 2),
+    ("planning", ["GET pipelines, changed", "planning, one input changed"], 19),
     ("clients", ["sender, in memory / posts", "sender, in memory / keen", "memory, end"], 4),
     ("pictures", ["an SVG of type line", "an SVG of type pie"], 6),
     ("charts", ["acumen-chart / keen-dataviz"], 24),

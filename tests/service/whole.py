@@ -11,6 +11,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -28,7 +29,7 @@ from service.process.worker import composed
 from service.queries.arrival_finder import TailView
 from service.queries.live_tails import Tail
 from service.saved_queries.refresh_task import Refresher
-from service.settings import load
+from service.settings import Settings, load
 from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.tenants.records import Project
@@ -39,7 +40,7 @@ from storage.read.snapshot_reader import Reader
 from tests.support.catalogs import migrated
 
 T = TypeVar("T")
-WAITING = {"PUT": ("events",), "DELETE": ("events",)}
+WAITING = {"PUT": ("events",), "DELETE": ("events", "identities")}
 """Requests that the keeper must do something for: method → what follows the project in the path."""
 
 
@@ -80,6 +81,15 @@ class Whole:
         )
         reader = Reader(self.folder, self.catalog, self.fs)
         return Tools(self.settings, self.catalog, reader, engine, Metrics(), threading.Event(), Cancels())
+
+    @property
+    def tools(self) -> Tools:
+        """Those of the runner's tasks."""
+        return self._tools
+
+    def tools_with(self, settings: Settings) -> Tools:
+        """The same under other settings."""
+        return replace(self._tools, settings=settings)
 
     def close(self) -> None:
         self._tools.reader.close()

@@ -19,6 +19,7 @@ ONE_OF = 8
 LONG = (
     "tests/bench",
     "tests/bounds",
+    "tests/clients/airflow",
     "tests/clients/browser",
     "tests/clients/js",
     "tests/clients/pages",
@@ -28,6 +29,7 @@ LONG = (
     "tests/examples",
     "tests/query/engine/test_cost.py",
     "tests/sdk/test_browser_sdks.py",
+    "tests/service/alerts",
     "tests/service/auth",
     "tests/service/cli",
     "tests/service/cohorts",
@@ -41,8 +43,11 @@ LONG = (
     "tests/service/queries",
     "tests/service/saved_queries",
     "tests/service/limits",
+    "tests/service/outbound",
     "tests/service/people",
+    "tests/service/pipelines",
     "tests/service/process",
+    "tests/service/workflows",
     "tests/storage/read/test_read_faults.py",
 )
 

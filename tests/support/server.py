@@ -328,6 +328,8 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 _LOG_INS = {"ACUMEN_LOGIN_FAILURES_PER_ADDRESS": "1000000"}
 """Tests of one server all come from one address."""
+_OUTBOUND = {"ACUMEN_OUTBOUND_HOSTS": "hooks.example.com"}
+"""The host that the examples of the API's document name."""
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
 
 
@@ -340,7 +342,13 @@ def free_port() -> int:
 
 def _quiet(env: Mapping[str, str]) -> dict[str, str]:
     """Small limits that suit many servers on one machine; a test's own come first."""
-    return {"ACUMEN_MEMORY_BYTES": str(512 << 20), "ACUMEN_UNREADY_SECONDS": "0", **_LOG_INS, **env}
+    return {
+        "ACUMEN_MEMORY_BYTES": str(512 << 20),
+        "ACUMEN_UNREADY_SECONDS": "0",
+        **_LOG_INS,
+        **_OUTBOUND,
+        **env,
+    }
 
 
 def _lower(headers: Any) -> dict[str, str]:

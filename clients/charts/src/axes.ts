@@ -128,7 +128,8 @@ function apart(pen: Pen, labels: Label[], gap: number): boolean {
 }
 
 function span(pen: Pen, at: number, text: string): [number, number] {
-  const width = pen.measure(text, SIZE, false);
+  // a longer text is cut
+  const width = Math.min(pen.measure(text, SIZE, false), pen.width - 4);
   const left = Math.min(Math.max(2, at - width / 2), pen.width - width - 2);
   return [left, left + width];
 }

@@ -20,6 +20,7 @@ const actors = () => import("./pages/actors/index.ts");
 const imports = () => import("./pages/imports/index.ts");
 const cohorts = () => import("./pages/forms.ts");
 const sql = () => import("./pages/sql/index.tsx");
+const pipelines = () => import("./pages/pipelines/index.ts");
 const exploring = () => import("./pages/explore/index.ts");
 const ActorPage = lazy(actors, "ActorPage");
 const AccountPage = lazy(own, "AccountPage");
@@ -35,6 +36,8 @@ const ExplorePage = lazy(exploring, "ExplorePage");
 const SavedPage = lazy(exploring, "SavedPage");
 const CohortPage = lazy(cohorts, "CohortPage");
 const CohortsPage = lazy(cohorts, "CohortsPage");
+const PipelinePage = lazy(pipelines, "PipelinePage");
+const PipelinesPage = lazy(pipelines, "PipelinesPage");
 const SqlPage = lazy(sql, "SqlPage");
 const ExportsPage = lazy(administration, "ExportsPage");
 const ProjectsPage = lazy(administration, "ProjectsPage");
@@ -186,6 +189,7 @@ const TITLES: Record<string, string> = {
   saved: "Saved queries",
   dashboards: "Dashboards",
   cohorts: "Cohorts",
+  pipelines: "Pipelines",
   data: "Data",
   live: "Live",
   actors: "Timeline",
@@ -208,6 +212,7 @@ function Page({ page, rest }: { page: string; rest: string[] }) {
   if (page === "dashboards") return name ? <DashboardPage key={name} id={name} /> : <DashboardsPage />;
   if (page === "cohorts") return name ? <CohortPage key={name} name={name} /> : <CohortsPage />;
   if (page === "data") return name ? <CollectionPage key={name} name={name} /> : <DataPage />;
+  if (page === "pipelines") return name ? <PipelinePage key={name} name={name} /> : <PipelinesPage />;
   if (page === "import") return name ? <ImportPage key={name} id={name} /> : <ImportsPage />;
   if (page === "actors") return <ActorPage property={name} />;
   if (page === "exports" && !name) return <ExportsPage />;

@@ -1,6 +1,6 @@
 /** The bar above all pages. */
 import { addressOf, go } from "./router.ts";
-import { mayManage, type Project, type Session } from "./session.ts";
+import { mayEdit, mayManage, type Project, type Session } from "./session.ts";
 
 const PAGES = [
   ["", "Start"],
@@ -40,6 +40,11 @@ export function Header({ session, project, page, leave }: HeaderProps) {
               {label}
             </a>
           ))}
+        {project && mayEdit(project) && (
+          <a href={addressOf(project.id, "pipelines")} aria-current={current === "pipelines" ? "page" : undefined}>
+            Pipelines
+          </a>
+        )}
         {project?.permissions.includes("sql") && (
           <a href={addressOf(project.id, "sql")} aria-current={current === "sql" ? "page" : undefined}>
             SQL

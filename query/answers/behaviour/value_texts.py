@@ -66,6 +66,29 @@ class Decoder:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeGroups:
+    """The groups of combinations of codes: one with a list belongs to several."""
+
+    valued: Sequence[tuple[Valued, ...]]
+    """What each group is called."""
+    sizes: Integers
+    """For each combination the number of its groups …"""
+    flat: Integers
+    """… and the numbers of these, one combination after the other."""
+
+    def of(self, combinations: Integers) -> tuple[Integers | None, Integers]:
+        """For items that have these combinations, each pair of an item and a group of it: the numbers of the
+        items, None where each has exactly one group, and those of the groups."""
+        if len(self.flat) == len(self.sizes) and (self.sizes == 1).all():
+            return None, self.flat[combinations]
+        times = self.sizes[combinations]
+        items = np.repeat(np.arange(len(combinations)), times)
+        within = np.arange(len(items)) - np.repeat(np.cumsum(times) - times, times)
+        begins = np.cumsum(self.sizes) - self.sizes
+        return items, self.flat[begins[combinations[items]] + within]
+
+
+@dataclass(frozen=True, slots=True)
 class Grouping:
     """The groups of items: an item with a list belongs to several."""
 
@@ -92,6 +115,15 @@ def group_items(
 
     ``check`` is called with the number of groups so far, and may raise.
     """
+    found = groups_of(decoders, combinations, check)
+    items, groups = found.of(numbers)
+    return Grouping(found.valued, np.arange(len(numbers)) if items is None else items, groups)
+
+
+def groups_of(
+    decoders: Sequence[Decoder], combinations: Sequence[Sequence[int]], check: Callable[[int], None]
+) -> CodeGroups:
+    """The groups of these combinations; ``check`` as in ``group_items``."""
     places: dict[tuple[tuple[int, Any], ...], int] = {}
     valued: list[tuple[Valued, ...]] = []
     lengths: list[int] = []
@@ -107,12 +139,7 @@ def group_items(
             flat.append(place)
         lengths.append(len(flat) - before)
     check(len(valued))
-    sizes = np.array(lengths, dtype=np.int64)
-    times = sizes[numbers]
-    items = np.repeat(np.arange(len(numbers)), times)
-    within = np.arange(len(items)) - np.repeat(np.cumsum(times) - times, times)
-    begins = np.cumsum(sizes) - sizes
-    return Grouping(valued, items, np.array(flat, dtype=np.int64)[begins[numbers[items]] + within])
+    return CodeGroups(valued, np.array(lengths, dtype=np.int64), np.array(flat, dtype=np.int64))
 
 
 def _element(value: Any) -> Valued:

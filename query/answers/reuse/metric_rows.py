@@ -117,7 +117,7 @@ class _Reuse:
         missing = self.files.missing
         if missing and not plan.view.source.past:
             keeping.compute(partials, missing, runner.engine, store, lambda: self._merge_again(eligible))
-        self._gather()
+        self._gather(self.files)
 
     def rows(self) -> Iterable[Row]:
         files, query, view = self.files, self._plan.query, self._plan.view
@@ -127,7 +127,7 @@ class _Reuse:
         self._store.note_reused(files.reused)
         rest_view = view.part(files.rest, with_tail=True)
         rest = self._partials.contribution(rest_view, query.span, query.buckets)
-        tables = self._tables()
+        tables = self._tables(files)
         columns = {name: table.column_names for name, table in tables.items()}
         for table in tables.values():
             self._runner.reservation.reserve(table.nbytes)
@@ -138,16 +138,19 @@ class _Reuse:
         return self._runner.rows(statement, tables, reads=reads, lists=self._partials.merged.has_lists)
 
     def _merge_again(self, eligible: dict[str, FilePart]) -> None:
-        """Have all that is kept now merged for the next question."""
-        self.files = self._sorted_out(eligible)
-        if self.files.kept:
-            self._tables()
-        self._gather()
+        """Have all that is kept now merged for the next question.
 
-    def _gather(self) -> None:
+        It runs on another thread, maybe while this query still runs: what the query reads stays as it was.
+        """
+        now = self._sorted_out(eligible)
+        if now.kept:
+            self._tables(now)
+        self._gather(now)
+
+    def _gather(self, files: _Files) -> None:
         """Have one partial computed of the files whose own ones are too large: together they may be smaller,
         since most values occur in many files."""
-        files, query, view = self.files, self._plan.query, self._plan.view
+        query, view = self._plan.query, self._plan.view
         if not files.refused or view.source.past or not self._store.may_merge(self._slot):
             return
         those = view.part(files.refused.values())
@@ -209,17 +212,17 @@ class _Reuse:
         alone = self._plan.view.part([part.file])
         return self._partials.contribution(alone, Span(), part.buckets)
 
-    def _tables(self) -> dict[str, pa.Table]:
+    def _tables(self, files: _Files) -> dict[str, pa.Table]:
         """The table of all that was kept, with buckets as the query counts them."""
         buckets = self._plan.buckets
-        tables = [] if self.files.merged is None else [self.files.merged]
-        for part, table in self.files.kept.values():
+        tables = [] if files.merged is None else [files.merged]
+        for part, table in files.kept.values():
             tables.append(table if buckets is None else _in_buckets(table, part.first, buckets))
         together = pa.concat_tables(tables, promote_options="permissive")
-        many = len(self.files.kept) >= MERGED_FILES_MIN or together.num_rows >= MERGED_ROWS_MIN
+        many = len(files.kept) >= MERGED_FILES_MIN or together.num_rows >= MERGED_ROWS_MIN
         # An earlier version is asked about seldom, and its files are to go: nothing is kept for it.
-        if self.files.kept and many and not self._plan.view.source.past:
-            of = self.files.merged_of | self.files.kept.keys()
+        if files.kept and many and not self._plan.view.source.past:
+            of = files.merged_of | files.kept.keys()
             keeping.merge(self._partials, together, of, self._slot, self._runner.engine, self._store)
         return {sql.PARTIALS: together}
 

@@ -14,10 +14,10 @@ from service.cli.boards.board_files import Definitions
 from service.cli.boards.board_stores import BoardStore, CatalogStore, UrlStore, client_of
 from service.cli.errors import CannotDo, reason_of
 from service.cli.secret_options import BadSecret, add_key_file, read_secret
+from service.cli.tenants import chosen_project
 from service.settings import key_of_environment
 from service.shell_import.targets import is_server_url
 from storage.catalog.catalog import Catalog
-from storage.catalog.errors import UnknownProject
 
 Open = Callable[[argparse.Namespace], "object"]
 AddData = Callable[[argparse.ArgumentParser], None]
@@ -122,7 +122,7 @@ def _opened(args: argparse.Namespace, open_catalog: Open) -> Iterator[tuple[Boar
     """The store, and the catalog where it is that of a data folder. Raises CannotDo."""
     if args.url is None:
         with open_catalog(args) as catalog:  # type: ignore[attr-defined]
-            args.project = _project(catalog, args.project)
+            args.project = chosen_project(catalog, args.project)
             yield CatalogStore(catalog, args.project), catalog
         return
     if not is_server_url(args.url):
@@ -140,18 +140,6 @@ def _opened(args: argparse.Namespace, open_catalog: Open) -> Iterator[tuple[Boar
         )
     with client_of(args.url, key) as client:
         yield UrlStore(client, args.project), None
-
-
-def _project(catalog: Catalog, project_id: str | None) -> str:
-    if project_id is None:
-        projects = catalog.projects.all()
-        if len(projects) != 1:
-            raise CannotDo("Which project? Give --project ID: acumen projects list prints them.")
-        return projects[0].id
-    try:
-        return catalog.projects.get(project_id).id
-    except UnknownProject as error:
-        raise CannotDo(str(error)) from None
 
 
 @contextmanager

@@ -183,6 +183,12 @@ def in_query(name: str, schema: Json, description: str, *, required: bool = Fals
     return {**described, "required": True} if required else described
 
 
+def limit_in_query(usual: int, most: int) -> Json:
+    """The parameter that ``service.http.request.limit_of`` reads."""
+    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": usual}
+    return in_query("limit", schema, "How many are shown.")
+
+
 def in_path(name: str, description: str, pattern: str | None = None) -> Json:
     schema = {**STRING, "minLength": 1, **({"pattern": pattern} if pattern else {})}
     return {"name": name, "in": "path", "required": True, "schema": schema, "description": description}
@@ -190,6 +196,10 @@ def in_path(name: str, description: str, pattern: str | None = None) -> Json:
 
 def in_header(name: str, schema: Json, description: str) -> Json:
     return {"name": name, "in": "header", "schema": schema, "description": description}
+
+
+BEFORE_NUMBER = in_query("before", {"type": "integer"}, "Only those with numbers below it.")
+"""The parameter that ``service.http.request.number_before`` reads."""
 
 
 def _named(*parameters: Json) -> dict[str, Json]:
@@ -201,6 +211,12 @@ PARAMETERS = _named(
     in_path("event_collection", "The collection's name; slashes may be raw or `%2F`."),
     in_path("property_name", "A dotted path: `user.id`."),
     in_path("query_name", "The saved query's name.", "^[A-Za-z0-9_-]+$"),
+    in_path("pipeline_name", "The pipeline's name.", "^[A-Za-z0-9_-]+$"),
+    in_path("source_name", "The source's name.", "^[A-Za-z0-9_-]+$"),
+    in_path("webhook_name", "The webhook's name.", "^[A-Za-z0-9_-]+$"),
+    in_path("alert_name", "The alert's name.", "^[A-Za-z0-9_-]+$"),
+    in_path("report_name", "The report's name.", "^[A-Za-z0-9_-]+$"),
+    in_path("delivery_id", "The id of a delivery."),
     in_path("cohort_name", "The cohort's name.", "^[A-Za-z0-9_-]+$"),
     in_path("dataset_name", "The dataset's name: letters, digits, `-` and `_`."),
     in_path("dashboard_id", "The dashboard's id."),

@@ -48,6 +48,7 @@ from service.http.request import (
 )
 from service.http.routes.schema import properties_of, shown
 from service.http.routing import OfProject, ProjectCall, RouteArea
+from service.ingest.errors import CollectionDerived
 from service.limits.rate_limiter import Rate
 from service.saved_queries.definition import moment_text
 from storage.catalog.errors import TooManyProperties, UnknownCollection
@@ -100,7 +101,7 @@ def _before_update(call: ProjectCall) -> None:
         path=_COLLECTION,
         summary="Change properties of events",
         answers=ok(Updated, "How many were changed."),
-        errors=(504,),
+        errors=(409, 504),
         examples=(
             Example(_LOGINS, body={"property_updates": [{**_PLAN, "upsert_property": True}]}),
             Example(_LOGINS, body={"property_updates": [{"property_name": "plan"}]}, status=400),
@@ -116,7 +117,7 @@ async def update(call: OfProject, body: EventUpdate) -> Response:
     name = event_address(request.scope).collection or ""
     updates = [_read_update(one, number) for number, one in enumerate(body.property_updates)]
     parameters, filters = await narrowed(parts, caller.project, name, _narrowing_of(body))
-    collection = await collection_named(call, name)
+    collection = await collection_to_change(call, name)
     _check_filters(parts, collection, filters)
     _note(request, collection, parameters, filters)
     changed = [update["path"] for update, _ in updates]
@@ -141,7 +142,7 @@ async def update(call: OfProject, body: EventUpdate) -> Response:
             in_query("timezone", STRING, "Of a relative timeframe: a name, or seconds east of UTC."),
             in_query("week_start", STRING, "Of a relative timeframe: on which day weeks begin."),
         ),
-        errors=(504,),
+        errors=(409, 504),
         examples=(
             Example(_LOGINS, {"filters": _BOB, "timeframe": '"this_7_days"'}, status=204),
             Example(_LOGINS, {"filter": _BOB}, status=400, summary="A misspelt parameter deletes nothing"),
@@ -153,7 +154,7 @@ async def update(call: OfProject, body: EventUpdate) -> Response:
         path=f"{_COLLECTION}/properties/{{property_name}}",
         summary="Delete a property, with all that is nested in it, from every event",
         answers=_GONE,
-        errors=(504,),
+        errors=(409, 504),
         examples=(
             Example(_LOGINS | {"property_name": "user.mail"}, status=204),
             Example(_LOGINS | {"property_name": "keen.id"}, status=403),
@@ -177,7 +178,7 @@ async def delete(call: OfProject) -> Response:
     else:
         audit_action(request, "Delete a collection")
         audit_details(request, deleted="a collection")
-    collection = await collection_named(call, address.collection)
+    collection = await collection_to_change(call, address.collection)
     if address.property_name is not None:
         await _delete_property(call, collection, address.property_name)
     else:
@@ -192,8 +193,8 @@ def _failed(problem: str | None) -> ServiceUnavailable:
     return ServiceUnavailable(f"Nothing was changed. {problem}")
 
 
-async def collection_named(call: ProjectCall, name: str) -> Collection:
-    """The collection as it is now. Raises NotFound."""
+async def collection_to_change(call: ProjectCall, name: str) -> Collection:
+    """The collection as it is now. Raises NotFound, and CollectionDerived where a pipeline fills it."""
     try:
         found = await call.parts.in_thread(call.parts.catalog.collections.get, call.caller.project.id, name)
     except UnknownCollection:
@@ -201,6 +202,8 @@ async def collection_named(call: ProjectCall, name: str) -> Collection:
     visible = await shown(call, [found])
     if not visible:
         raise NotFound.named("collection", name)
+    if found.derived:
+        raise CollectionDerived(name)
     return visible[0]
 
 

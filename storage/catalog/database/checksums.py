@@ -50,6 +50,22 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
     tables.dashboard_shares: ("dashboard_id", "number"),
     tables.cohorts: ("project_id", "name"),
     tables.cohort_members: ("cohort_id",),
+    tables.webhooks: ("project_id", "name"),
+    tables.webhook_deliveries: ("number",),
+    tables.alerts: ("project_id", "name"),
+    tables.alert_evaluations: ("number",),
+    tables.notice_mails: ("number",),
+    tables.pipelines: ("project_id", "name"),
+    tables.pipeline_buckets: ("pipeline_id", "start_us"),
+    tables.pipeline_deliveries: ("pipeline_id", "start_us"),
+    tables.pipeline_accepted: ("pipeline_id", "digest"),
+    tables.pipeline_waits: ("pipeline_id",),
+    tables.pipeline_troubles: ("number",),
+    tables.sources: ("project_id", "name"),
+    tables.source_files: ("source_id", "path"),
+    tables.secrets: ("project_id", "name"),
+    tables.reports: ("project_id", "name"),
+    tables.report_runs: ("number",),
     tables.streams: ("collection_id",),
     tables.people: ("id",),
     tables.members: ("organisation_id", "person_id"),
@@ -58,6 +74,8 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
     tables.invitations: ("id",),
     tables.password_links: ("number",),
     tables.identities: ("number",),
+    tables.runs: ("number",),
+    tables.run_limits: ("scope", "project_id", "name"),
 }
 """The tables whose rows have a checksum, with a unique key of each.
 
@@ -66,6 +84,8 @@ distinguished from one that never existed (``refuse_lost``, ``refuse_incomplete`
 UNVERIFIED = "acumen_unverified"
 """Execution option of a statement whose rows are verified in another way, or need no verification."""
 FAULTS_MAX = 20
+SHAPES_MAX = 1_000
+"""Shapes of statements of which it is remembered what verifies their rows."""
 _ENTERED = (
     select(row_checksums.c.row_key)
     .where(
@@ -89,6 +109,7 @@ _PRIMARY_CODE = 0xFF
 _DAMAGED_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _encode = msgspec.msgpack.Encoder().encode
 _last_fault = threading.local()
+_of_shape: dict[tuple[Any, ...], Sequence[ColumnElement[bool]]] = {}
 _verified: WeakKeyDictionary[Select[Any], Select[Any]] = WeakKeyDictionary()
 
 
@@ -227,8 +248,24 @@ def _with_verification(
 
 
 def _verifying(statement: Select[Any]) -> Select[Any]:
-    sources = [source for from_clause in statement.get_final_froms() for source in _sources(from_clause)]
-    return statement.where(*(_intact(source, table, outer) for source, table, outer in sources))
+    return statement.where(*_conditions(statement))
+
+
+def _conditions(statement: Select[Any]) -> Sequence[ColumnElement[bool]]:
+    """What verifies the rows of a statement. Remembered for all of its shape, whatever their values are: many
+    are made anew for each call, and to find what they select from takes as long as to compile them."""
+    key = statement._generate_cache_key()
+    known = None if key is None else _of_shape.get(key.key)
+    if known is not None:
+        return known
+    sources = [source for clause in statement.get_final_froms() for source in _sources(clause)]
+    conditions = [_intact(source, table, outer) for source, table, outer in sources]
+    # An alias is another one in each statement.
+    if key is not None and all(source is table for source, table, _ in sources):
+        if len(_of_shape) >= SHAPES_MAX:
+            _of_shape.clear()
+        _of_shape[key.key] = conditions
+    return conditions
 
 
 def _sources(clause: FromClause, outer: bool = False) -> Iterator[tuple[FromClause, Table, bool]]:

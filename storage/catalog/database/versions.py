@@ -14,9 +14,12 @@ class Area(StrEnum):
     DATA = "data"
     """Collections, lanes, files, logs, erasures and retentions."""
     DERIVED = "derived"
-    """Saved queries and their runs, cohorts, datasets, dashboards, exports and imports."""
+    """Saved queries and their runs, cohorts, datasets, dashboards, exports, imports, webhooks and
+    alerts."""
     PEOPLE = "people"
     """People, their roles and sessions."""
+    RUNS = "runs"
+    """The queue of runs, their limits, and their progress when it ends."""
 
 
 class Versions(NamedTuple):
@@ -26,6 +29,7 @@ class Versions(NamedTuple):
     data: int
     derived: int
     people: int
+    runs: int
 
 
-NEVER_SEEN = Versions(-1, -1, -1, -1)
+NEVER_SEEN = Versions(-1, -1, -1, -1, -1)

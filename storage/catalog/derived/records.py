@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -346,3 +346,151 @@ class ExportFile:
     events: int
     collection_id: int
     erase_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where a project's notices are sent. ``url`` and ``secret`` are None where another secret of the server
+    sealed them. Their values are never shown."""
+
+    id: int
+    project_id: str
+    name: str
+    url: str | None = field(repr=False)
+    secret: str | None = field(repr=False)
+    created_us: int
+    modified_us: int
+
+
+class DeliveryState(StrEnum):
+    """The values are stored."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    """Given up; it can be sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What is sent to a webhook. ``id`` is its idempotency key, ``status`` that of the last answer."""
+
+    number: int
+    id: str
+    webhook_id: int
+    kind: str
+    body: str
+    state: DeliveryState
+    attempts: int
+    created_us: int
+    due_us: int
+    ended_us: int | None
+    status: int | None
+    message: str | None
+
+
+class AlertState(StrEnum):
+    """The values are stored."""
+
+    OK = "ok"
+    FIRING = "firing"
+    NO_DATA = "no_data"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlert:
+    """``definition`` is JSON; ``version`` grows with every change of it."""
+
+    id: int
+    project_id: str
+    name: str
+    definition: str
+    version: int
+    created_us: int
+    modified_us: int
+    state: AlertState
+    since_us: int | None
+    """When the state began."""
+    told_state: AlertState
+    """The state that was last told."""
+    told_us: int
+    through_us: int
+    """The end of the interval that was evaluated last, or from where on the first one is."""
+    due_us: int
+    silenced_us: int
+    """Until when nobody is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEvaluation:
+    """``value`` and ``reference`` are JSON. ``complete``: whether all events were expected to be there."""
+
+    at_us: int
+    start_us: int
+    end_us: int
+    state: AlertState
+    value: str
+    reference: str
+    message: str
+    complete: bool
+    told: bool
+    audience: str
+    """A digest of the filters under which it was asked; empty without any."""
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredNotice:
+    """What is told of an alert or a report: to webhooks by their names, and by mail."""
+
+    kind: str
+    webhooks: tuple[str, ...]
+    body: str
+    """JSON, for webhooks."""
+    emails: tuple[str, ...] = ()
+    subject: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeMail:
+    """A mail that waits to be sent."""
+
+    number: int
+    project_id: str
+    recipient: str
+    subject: str
+    body: str
+    attempts: int
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReport:
+    """``definition`` is JSON; ``due_us`` is when it is made next."""
+
+    id: int
+    project_id: str
+    name: str
+    definition: str
+    version: int
+    created_us: int
+    modified_us: int
+    due_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRun:
+    """One making of a report. ``left``: the addresses to which it was not sent yet."""
+
+    number: int
+    report_id: int
+    scheduled_us: int
+    is_test: bool
+    state: MailState
+    attempts: int
+    left: tuple[str, ...]
+    pictures: int
+    ended_us: int | None
+    message: str | None

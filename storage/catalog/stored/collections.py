@@ -59,6 +59,7 @@ _COLUMNS = (
     collections.c.erase_version,
     collections.c.pruned_version,
     collections.c.freed_us,
+    collections.c.derived,
 )
 _PROJECT = select(projects.c.id).where(projects.c.id == bindparam("project_id"))
 _OF_PROJECT = (
@@ -112,6 +113,7 @@ _FREE = (
     .where(
         collections.c.id == bindparam("of"),
         collections.c.freed_us.is_(None),
+        collections.c.derived.is_(False),
         ~select(lanes.c.position).where(lanes.c.collection_id == collections.c.id).exists(),
         ~_LIVE_FILE.exists(),
     )
@@ -397,6 +399,7 @@ def _decode(connection: Connection, schemas: SchemaCache, rows: Iterable[Any]) -
             created_us=row.created_us,
             erase_version=row.erase_version,
             freed=row.freed_us is not None,
+            derived=bool(row.derived),
         )
         for row in rows
     ]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, bindparam, insert, select
 
+from storage.catalog.database.connection import upsert
 from storage.catalog.state import read_state
 from storage.catalog.stored.records import Ends
 from storage.catalog.tables import moments
@@ -36,14 +37,17 @@ _FLUSHES = (
 
 
 def note_moment(connection: Connection, now_us: int, ends: Mapping[int, Ends] | None = None) -> None:
-    """Records that the present transaction changes files; ``ends`` is that of a flush."""
+    """Records that the present transaction changes files; ``ends`` is that of a flush. Without it, a
+    transaction may say so more than once."""
     last = int(connection.execute(_LAST).scalar() or 0)
     values = {
         "version": read_state(connection)[0],
         "at_us": max(last, now_us),
         "ends": None if ends is None else json.dumps({str(log): list(pair) for log, pair in ends.items()}),
     }
-    connection.execute(insert(moments), values)
+    connection.execute(
+        insert(moments) if ends is not None else upsert(moments).on_conflict_do_nothing(), values
+    )
 
 
 def version_at(connection: Connection, us: int) -> int | None:

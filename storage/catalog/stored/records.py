@@ -43,6 +43,8 @@ class Collection:
     freed: bool = False
     """All its events were deleted: it does not count towards limits, and is removed later unless new events
     arrive."""
+    derived: bool = False
+    """Its events come from a pipeline alone: no client may send it any."""
 
 
 class ErasureKind(StrEnum):

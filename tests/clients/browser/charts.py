@@ -9,12 +9,10 @@ from html import escape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-
-from tests.clients.browser.conftest import PATIENCE_SECONDS, ROOT, Site
+from tests.clients.browser.conftest import PATIENCE_SECONDS, Site
 from tests.clients.browser.shop import Shop
+from tests.support.axe import serious
 
-AXE = ROOT / "clients/node_modules/axe-core/axe.min.js"
 HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Charts</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
 <style>body{margin:8px}%s</style><script type="module" src="/dist/acumen-charts.js"></script></head>
@@ -106,16 +104,7 @@ class Charts:
 
     def faults(self) -> list[str]:
         """What axe-core finds of serious and critical faults."""
-        if not AXE.exists():
-            pytest.skip("axe-core is not installed (npm ci in clients)")
-        self.page.add_script_tag(path=str(AXE))
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        return [
-            f"{one['id']}: {node['html'][:200]}"
-            for one in found["violations"]
-            if one["impact"] in ("serious", "critical")
-            for node in one["nodes"]
-        ]
+        return serious(self.page)
 
     def check(self, expected_errors: int = 0) -> None:
         """Nothing was said on the console but so many failed requests, and no other place was asked."""

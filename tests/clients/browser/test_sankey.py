@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.clients.browser.charts import AXE, Charts, charts_in
+from tests.clients.browser.charts import Charts, charts_in
 from tests.clients.browser.conftest import Site
 from tests.clients.browser.shop import Shop, open_shop
+from tests.support.axe import serious
 from tests.support.server import Served
 
 NODES = [
@@ -78,10 +79,4 @@ def test_every_node_and_way_is_reached_by_keys_and_can_be_chosen(charts: Charts)
     assert f"{chosen['name']}: {chosen['value']}" == live.inner_text().split(", ")[0]
     page.keyboard.press("Escape")
     assert tip.count() == 0
-    assert serious_in(page) == []
-
-
-def serious_in(page: Any) -> list[str]:
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    return [one["id"] for one in found["violations"] if one["impact"] in ("serious", "critical")]
+    assert serious(page) == []

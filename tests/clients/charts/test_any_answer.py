@@ -150,3 +150,11 @@ def test_what_is_no_answer_is_refused(core: Core, answer: Json) -> None:
 def test_the_description_is_plain_json(core: Core) -> None:
     description = core.describe({"result": [{"g": "a", "result": 1}]}, now="2026-01-01T00:00:00Z")
     assert json.loads(json.dumps(description)) == description
+
+
+def test_a_name_longer_than_the_picture_stands_within_it(core: Core) -> None:
+    names = ["a" * 500, *(f"n{number}" for number in range(15))]
+    rows = [{"g": name, "h": other, "result": 1} for name in names for other in ("x", "y")]
+    job = {"answer": {"result": rows}, "options": {"type": "heatmap"}}
+    made = core.ask(**job, drawings=[{"width": 360, "height": 300}])
+    holds(made["drawn"][0]["svg"])

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from typing import Any
 
-import pytest
-
 from tests.clients.pages.conftest import ROOT
+from tests.support.npm import installed_packages
 
 _RUN = """
 const { buildSync } = require("esbuild");
@@ -23,9 +21,7 @@ process.stdout.write(JSON.stringify(calls.map((given) => module_.exports[name](.
 
 def called(module: str, function: str, *calls: list[Any]) -> list[Any]:
     """What an exported function of a module below `src` gives for the arguments of each call."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("Node is not installed")
+    node = installed_packages(ROOT / "clients")
     path = ROOT / "clients/pages/src" / module
     done = subprocess.run(
         [node, "-e", _RUN, str(path)],

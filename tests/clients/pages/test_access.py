@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.clients.pages.conftest import ROOT, Visiting, Visitor, sell
+from tests.clients.pages.conftest import Visiting, Visitor, sell
+from tests.support.axe import serious
 
-AXE = ROOT / "clients/node_modules/axe-core/axe.min.js"
 PAGES: dict[str, tuple[str, ...]] = {
     "start": (),
     "explore": ("explore",),
@@ -53,17 +53,6 @@ def settled(visitor: Visitor, name: str) -> Any:
     elif name in ("start", "explore", "dashboard"):
         page.locator("svg.acumen-drawing").first.wait_for()
     return page
-
-
-def serious(page: Any) -> list[str]:
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    return [
-        f"{one['id']}: {node['html'][:200]}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.clients.pages.conftest import ROOT, Visiting, Visitor, sell
-from tests.clients.pages.test_access import LONG, serious
+from tests.clients.pages.test_access import LONG
+from tests.support.axe import serious
 
 IN_GERMANY = [{"property_name": "country", "operator": "eq", "property_value": "DE"}]
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.clients.pages.conftest import Visiting, Visitor, sell
 from tests.clients.pages.sources import called
-from tests.clients.pages.test_access import serious
 from tests.clients.pages.test_explorer import choose
+from tests.support.axe import serious
 
 DID = {"event_collection": "purchases", "at_least": 1}
 MEMBERS = {"actor_property": "user.id", "actors": ["u0", "u1"]}

@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 
 from tests.clients.pages.conftest import ROOT, ZONE, Visiting, Visitor
 from tests.clients.pages.sources import called
-from tests.clients.pages.test_access import serious
+from tests.support.axe import serious
 
 SUM: dict[str, Any] = {
     "analysis_type": "sum",

@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 
 from tests.clients.pages.conftest import Visiting, Visitor, sell
 from tests.clients.pages.sources import called
-from tests.clients.pages.test_access import serious
 from tests.clients.pages.test_explorer import choose
+from tests.support.axe import serious
 
 WHO: dict[str, Any] = {"actor_property": "user.id", "timeframe": "this_14_days", "timezone": "Europe/Berlin"}
 OF = {"event_collection": "purchases", **WHO}

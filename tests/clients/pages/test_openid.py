@@ -12,9 +12,9 @@ from typing import Any, Self
 import pytest
 
 from tests.clients.pages.conftest import Visiting, Visitor
-from tests.clients.pages.test_access import serious
 from tests.clients.pages.test_people import first_link, invited, joined, visit
 from tests.plugins_required import REQUIRE_ALL
+from tests.support.axe import serious
 from tests.support.npm import are_installed, installed_packages
 from tests.support.server import Served, ServedProject, free_port
 

@@ -13,7 +13,7 @@ import pytest
 import zxingcpp
 
 from tests.clients.pages.conftest import AS_JSON, Visiting, Visitor, sell
-from tests.clients.pages.test_access import serious
+from tests.support.axe import serious
 from tests.support.server import Served, ServedProject
 
 PASSWORD = "correct horse battery"

@@ -17,7 +17,7 @@ from tests.support.server import Served
 
 CLIENTS = ROOT / "clients"
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-PAGES_BYTES_MAX = 146_000
+PAGES_BYTES_MAX = 160_000
 ALL_BYTES_MAX = 250_000
 POLICY = {
     "default-src": "'none'",

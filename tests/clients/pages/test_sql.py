@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.clients.pages.conftest import Visiting, Visitor, sell
-from tests.clients.pages.test_access import serious
+from tests.support.axe import serious
 
 
 def test_a_statement_is_run_and_its_rows_are_saved(shop: Visitor) -> None:

@@ -19,6 +19,7 @@ from tests.support.server import Served, ServedProject
 
 FOLDER = Path(__file__).resolve().parents[3] / "examples/python"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+SETTINGS = {"ACUMEN_FLUSH_SECONDS": "0.3"}
 Json = dict[str, Any]
 
 
@@ -83,7 +84,7 @@ def read(path: Path) -> Json:
 
 
 def main() -> None:
-    with Served() as served, tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    with Served(env=SETTINGS) as served, tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for path in NOTEBOOKS:
             os.environ.update(environment_of(served, served.new_project()))
             text = json.dumps(executed(read(path)), indent=1, ensure_ascii=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -252,6 +252,10 @@ def test_the_project(shop: Acumen, project: ServedProject) -> None:
     told = shop.project.describe()
     assert (told.id, told.collections) == (project.id, ("purchases",))
     assert shop.project.usage()["saved_queries"] == 1
+    (reader,) = shop.project.lineage("purchases")["readers"]
+    assert (reader["kind"], reader["name"]) == ("saved_query", "revenue")
+    assert reader["reads"] == [{"kind": "collection", "name": "purchases"}]
+    assert shop.project.lineage("visits") == {"collections": [], "readers": []}
 
 
 def test_projects_of_an_organisation(served: Served) -> None:
@@ -326,6 +330,7 @@ def test_awaited_it_is_the_same(served: Served, project: ServedProject) -> None:
             await client.dashboards.put("d", {"widgets": []})
             assert (await client.dashboards.list())[0]["id"] == "d"
             assert (await client.project.describe()).id == project.id
+            assert [one["name"] for one in (await client.project.lineage())["readers"]] == ["m"]
 
     asyncio.run(manage())
 
@@ -368,3 +373,43 @@ def test_cohorts_are_kept_and_asked_by(shop: Acumen) -> None:
     assert shop.count("purchases", filters=[member]).value == 1
     shop.cohorts.delete("listed")
     assert shop.cohorts.get("dear").raw["all"][0]["at_least"] == 1
+
+
+def test_alerts_and_webhooks_are_kept(shop: Acumen) -> None:
+    made = shop.webhooks.put("chat", "https://hooks.example.com/services/T1")
+    assert made.origin == "https://hooks.example.com"
+    assert made.secret is not None
+    assert shop.webhooks.put("chat", "https://hooks.example.com/x").secret is None
+    assert [one.name for one in shop.webhooks.list()] == ["chat"]
+    sent = shop.webhooks.test("chat")
+    assert [one["id"] for one in shop.webhooks.deliveries("chat", limit=10)] == [sent["id"]]
+    assert shop.webhooks.replay("chat", sent["id"])["state"] == "waiting"
+    alert = shop.alerts.put(
+        "few",
+        {"analysis_type": "count", "event_collection": "purchases", "filters": [P("price") > 2]},
+        {"below": 1},
+        notify=[{"webhook": "chat"}],
+    )
+    assert (alert.name, alert.interval, alert.state) == ("few", "hourly", "ok")
+    assert alert.raw["query"]["filters"][0]["property_name"] == "price"
+    assert [one.name for one in shop.alerts.list()] == ["few"]
+    assert shop.alerts.get("few").condition == {"below": 1}
+    assert shop.alerts.silence("few", timedelta(hours=1)).raw["silenced_until"] is not None
+    shop.alerts.end_silence("few")
+    assert shop.alerts.test("few")["webhooks"] == 1
+    assert shop.alerts.history("few", limit=5) is not None
+    shop.saved_queries.put("sold", Query.count("purchases").during("this_2_days"))
+    assert shop.alerts.put("saved", "sold", {"above": 1}).raw["saved_query"] == "sold"
+    shop.dashboards.put("sold", {"widgets": []})
+    report = shop.reports.put("monday", "sold", every="weekly", at="07:30", notify=[{"webhook": "chat"}])
+    assert (report.dashboard, report.schedule["at"], report.is_active) == ("sold", "07:30", True)
+    assert [one.name for one in shop.reports.list()] == ["monday"]
+    assert shop.reports.get("monday").notify == ({"webhook": "chat"},)
+    assert shop.reports.test("monday")["webhooks"] == 1
+    assert shop.reports.history("monday", limit=5)[0]["is_test"] is True
+    shop.reports.delete("monday")
+    shop.dashboards.delete("sold")
+    for name in ("few", "saved"):
+        shop.alerts.delete(name)
+    shop.webhooks.delete("chat")
+    assert shop.alerts.list() == []

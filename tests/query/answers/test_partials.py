@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from query import json_encoding
 from query.answers.pipeline import answer
+from query.answers.reuse import keeping as keeping_module
 from query.answers.reuse import metric_rows
 from query.engine.engine import Engine
 from query.language.nodes import (
@@ -182,6 +183,36 @@ def test_files_whose_partials_are_too_large_have_one_together(
                 keeping.later.settle()
             assert reused[-1] == files, "of all files, also of the new one"
         assert not list(store.root.rglob("*.part")), "in memory only"
+    finally:
+        keeping.partials = None
+
+
+def test_a_partial_that_is_kept_while_a_query_is_answered_counts_nothing_twice(
+    engine: Engine,
+    keeping: Engine,
+    data_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    collection = Collection(data_folder, random.Random(8))
+    waits: list[int] = []
+
+    def reused(partials: int) -> None:
+        # The query has decided what it reads of which file. Now the partial of the second file is kept.
+        waits.append(partials)
+        keeping.later.settle()
+
+    store = Partials(tmp_path / "partials", rows_min=1, share=LARGE, reused=reused)
+    monkeypatch.setattr(keeping_module, "PATIENCE_SECONDS", 0.0)
+    keeping.partials = store
+    total = MetricQuery("visits", (Metric(Analysis.SUM, "n"),))
+    try:
+        for _ in range(4):
+            collection.append([{"n": number, "keen": KEEN} for number in range(21)])
+            collection.flush()
+            same(engine, keeping, total, collection.source(), ())
+            keeping.later.settle()
+        assert waits, "no query reused a partial"
     finally:
         keeping.partials = None
 

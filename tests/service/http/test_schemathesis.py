@@ -76,6 +76,8 @@ def document(served: Served, asked: ServedProject, names: dict[str, str]) -> Jso
                     # What an answer is to give first has no value here.
                     if "{" not in value:
                         parameters[name].setdefault("known", set()).add(value)
+    # The output of a pipeline, which clients may not change.
+    parameters["event_collection"]["known"].add("revenue")
     for one in parameters.values():
         known = sorted(one.pop("known", ()))
         if known:

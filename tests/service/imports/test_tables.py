@@ -8,6 +8,7 @@ import io
 import json
 import os
 import sys
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -106,6 +107,20 @@ def test_a_column_is_typed_by_all_its_cells(tmp_path: Path, cells: list[str], ki
     text = io.StringIO()
     csv.writer(text).writerows([["a", "b"], *([cell, "x"] for cell in cells)])
     assert [event["a"] for event in read(written(tmp_path, text.getvalue()))] == kind
+
+
+def test_cells_take_no_more_memory_than_their_texts(tmp_path: Path) -> None:
+    content = "a,b,c,d\n" + "one,two,three,four\n" * 20_000
+    opened = open_source(str(written(tmp_path, content)), ImportOptions(), 900_000)
+    tracemalloc.start()
+    try:
+        rows = sum(len(batch.items) for batch in opened.source.batches())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        opened.close()
+    assert rows == 20_000
+    assert peak < 40_000_000
 
 
 def test_an_empty_text_in_quotes_is_a_text(tmp_path: Path) -> None:

@@ -516,6 +516,16 @@ class TestAProviderThatFails:
         else:
             assert visitor.come_back(provider.log_in(reply.json()["location"])) == {"openid": "provider"}
 
+    def test_by_naming_an_address_of_a_private_network(
+        self, whole: Whole, provider: Provider, visitor: Visitor, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The issuer is named by its setting, and nothing else that it names is."""
+        provider.metadata = {"token_endpoint": "https://10.0.0.1/token"}
+        reply = visitor.begin()
+        assert visitor.come_back(provider.log_in(reply.json()["location"])) == {"openid": "provider"}
+        told = [str(getattr(record, "fields", "")) + record.getMessage() for record in caplog.records]
+        assert any("ACUMEN_OUTBOUND_NETWORKS" in one for one in told), told
+
     def test_by_calling_itself_otherwise(self, whole: Whole, provider: Provider, visitor: Visitor) -> None:
         provider.metadata = {"issuer": f"{provider.issuer}/"}
         assert visitor.begin().status_code == 503

@@ -209,7 +209,7 @@ def test_access_keys_get_their_public_ids_and_lose_nothing(folder: DataFolder) -
 def test_versions_go_on_from_the_one_that_stood_for_all(folder: DataFolder) -> None:
     made_at(folder, "0019", {"meta": [{"name": "tenants_version", "value": "5"}]})
     with closing(Catalog.prepare(folder.root)) as catalog:
-        assert catalog.versions() == (5, 1, 1, 0)
+        assert catalog.versions() == (5, 1, 1, 0, 0)
         assert catalog.meta.get("tenants_version") is None
 
 

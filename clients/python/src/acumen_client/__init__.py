@@ -47,6 +47,14 @@ from acumen_client.managed import (
 )
 from acumen_client.middleware import ASGIMiddleware, WSGIMiddleware
 from acumen_client.outcome import Outcome, Recorded, RefusedEvent
+from acumen_client.pipelines import (
+    Buckets,
+    NotFreshError,
+    Pipeline,
+    PipelineChange,
+    PipelineFailedError,
+    write_reference,
+)
 from acumen_client.query import (
     Aggregate,
     Extraction,
@@ -102,6 +110,7 @@ __all__ = [
     "AsyncTail",
     "BadRequestError",
     "BatchLimits",
+    "Buckets",
     "Cohort",
     "CohortActors",
     "Collection",
@@ -126,6 +135,7 @@ __all__ = [
     "Lifecycle",
     "Metric",
     "NotFoundError",
+    "NotFreshError",
     "Notice",
     "Outcome",
     "P",
@@ -133,6 +143,9 @@ __all__ = [
     "PathNode",
     "Paths",
     "PathsResult",
+    "Pipeline",
+    "PipelineChange",
+    "PipelineFailedError",
     "Project",
     "Query",
     "QueueError",
@@ -168,4 +181,5 @@ __all__ = [
     "in_cohort",
     "narrow_embed_token",
     "not_in_cohort",
+    "write_reference",
 ]

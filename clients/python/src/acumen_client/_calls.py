@@ -41,6 +41,16 @@ Flow: TypeAlias = Generator[Call[Any] | Pause, Any, T]
 """Several calls, each of which gets the answer of the one before."""
 
 
+MASTER: Mapping[str, Any] = {"key": "master"}
+READ: Mapping[str, Any] = {"key": "read"}
+"""The options of calls with one of the client's keys."""
+
+
+def nothing(_: Answer) -> None:
+    """Reads an answer that has no content."""
+    return
+
+
 def in_project(*segments: str) -> Callable[[Target], str]:
     """The path of something in the client's project."""
     return lambda target: target.project_path(*segments)

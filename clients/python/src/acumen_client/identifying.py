@@ -7,15 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from acumen_client._calls import AsyncPart, Call, Part, awaited, blocking, in_project
-from acumen_client._transport import Answer
+from acumen_client._calls import MASTER, READ, AsyncPart, Call, Part, awaited, blocking, in_project, nothing
 
 Id = str | int | float
 Json = dict[str, Any]
 COLLECTION = "acumen.identities"
 """The collection whose events say which ids are one actor."""
-_MASTER: Json = {"key": "master"}
-_READ: Json = {"key": "read"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +54,14 @@ def _page(after: int = 0, limit: int = 100) -> Call[list[Actor]]:
         "GET",
         in_project("identities"),
         lambda answer: [Actor.read(one) for one in answer.json()["actors"]],
-        {**_READ, "params": params},
+        {**READ, "params": params},
     )
 
 
 def _get(one: Id) -> Call[Actor]:
     """The actor with an id, by any of its ids. NotFoundError where nothing names it."""
     return Call(
-        "GET", in_project("identities", _written(one)), lambda answer: Actor.read(answer.json()), _READ
+        "GET", in_project("identities", _written(one)), lambda answer: Actor.read(answer.json()), READ
     )
 
 
@@ -72,27 +69,21 @@ def _revoke(user_id: Id, *, anonymous_id: Id | None = None, alias: Id | None = N
     """Delete all events that say that these two ids are one."""
     given = {"user_id": user_id, "anonymous_id": anonymous_id, "alias": alias}
     params = {name: _written(one) for name, one in given.items() if one is not None}
-    return Call("DELETE", in_project("identities"), _nothing, {**_MASTER, "params": params})
-
-
-def _nothing(_: Answer) -> None:
-    return None
+    return Call("DELETE", in_project("identities"), nothing, {**MASTER, "params": params})
 
 
 def _export(one: Id, *properties: str) -> Call[dict[str, list[Json]]]:
     """All events of an actor, by collection: those with one of its ids in one of these properties; without
     any, in the one that the project prefers."""
     path = in_project("identities", _written(one), "events")
-    return Call("GET", path, lambda answer: answer.json()["events"], {**_READ, **_of(properties)})
+    return Call("GET", path, lambda answer: answer.json()["events"], {**READ, **_of(properties)})
 
 
 def _erase(one: Id, *properties: str) -> Call[dict[str, int]]:
     """Delete all events of an actor, as ``export`` finds them, and what was said of its ids; how many, by
     collection. Where it fails midway, the same call completes it."""
     path = in_project("identities", _written(one), "events")
-    return Call(
-        "DELETE", path, lambda answer: answer.json()["deleted_events"], {**_MASTER, **_of(properties)}
-    )
+    return Call("DELETE", path, lambda answer: answer.json()["deleted_events"], {**MASTER, **_of(properties)})
 
 
 def _of(properties: Iterable[str]) -> Json:

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from acumen_client import _json
 from acumen_client._calls import (
+    MASTER,
+    READ,
     AsyncPart,
     Call,
     Flow,
@@ -22,8 +24,10 @@ from acumen_client._calls import (
     blocking,
     blocking_flow,
     in_project,
+    nothing,
 )
 from acumen_client._transport import Answer, AsyncTransport, Target, Transport
+from acumen_client.alerting import Alerts, AsyncAlerts, AsyncReports, AsyncWebhooks, Reports, Webhooks
 from acumen_client.extracting import ExtractionJob, remove_job, show_job, start_job
 from acumen_client.identifying import AsyncIdentities, Identities
 from acumen_client.managed import (
@@ -37,6 +41,7 @@ from acumen_client.managed import (
     ProjectDescription,
     SavedQuery,
 )
+from acumen_client.pipelines import AsyncPipelines, Pipelines
 from acumen_client.query import (
     Extraction,
     FilterLike,
@@ -51,14 +56,8 @@ from acumen_client.query import (
 from acumen_client.results import Result, Told, answer_of
 
 Json = dict[str, Any]
-MASTER: Json = {"key": "master"}
-READ: Json = {"key": "read"}
 PAGE = 100
 KEYS_PAGE = 200
-
-
-def _nothing(_: Answer) -> None:
-    return None
 
 
 def _definition(query: Query | Mapping[str, Any]) -> Json:
@@ -122,7 +121,7 @@ def _saved_rename(name: str, new_name: str) -> Flow[SavedQuery]:
 
 def _saved_delete(name: str) -> Call[None]:
     """Delete a saved query and its results."""
-    return Call("DELETE", in_project("queries", "saved", name), _nothing, MASTER)
+    return Call("DELETE", in_project("queries", "saved", name), nothing, MASTER)
 
 
 def _saved_result(
@@ -239,7 +238,7 @@ def _cohort_actors(name: str, *, limit: int = 100) -> Call[CohortActors]:
 
 def _cohort_delete(name: str) -> Call[None]:
     """Delete a cohort: what names it is refused from then on."""
-    return Call("DELETE", in_project("cohorts", name), _nothing, MASTER)
+    return Call("DELETE", in_project("cohorts", name), nothing, MASTER)
 
 
 class Cohorts(Part):
@@ -305,7 +304,7 @@ def _dataset_create(
 
 def _dataset_delete(name: str) -> Call[None]:
     """Delete a dataset and its results."""
-    return Call("DELETE", in_project("datasets", name), _nothing, MASTER)
+    return Call("DELETE", in_project("datasets", name), nothing, MASTER)
 
 
 def _dataset_results(name: str, index_by: Any, *, timeframe: Any = None) -> Call[Result]:
@@ -445,7 +444,7 @@ def _key_switch(key: str, how: str) -> Call[AccessKey]:
 
 def _key_delete(key: str) -> Call[None]:
     """End an access key for ever."""
-    return Call("DELETE", in_project("keys", key), _nothing, MASTER)
+    return Call("DELETE", in_project("keys", key), nothing, MASTER)
 
 
 class AccessKeys(Part):
@@ -522,7 +521,7 @@ def _dashboard_put_metadata(dashboard_id: str, metadata: Mapping[str, Any]) -> C
 
 def _dashboard_delete(dashboard_id: str) -> Call[None]:
     """Delete a dashboard."""
-    return Call("DELETE", _dashboard_path(dashboard_id), _nothing, MASTER)
+    return Call("DELETE", _dashboard_path(dashboard_id), nothing, MASTER)
 
 
 class Dashboards(Part):
@@ -574,12 +573,12 @@ def _property_type(name: str, property_name: str) -> Call[str]:
 
 def _collection_delete(name: str) -> Call[None]:
     """Delete a collection with all its events, for good."""
-    return Call("DELETE", in_project("events", name), _nothing, MASTER)
+    return Call("DELETE", in_project("events", name), nothing, MASTER)
 
 
 def _property_delete(name: str, property_name: str) -> Call[None]:
     """Delete a property, with all that is nested in it, from every event, for good."""
-    return Call("DELETE", in_project("events", name, "properties", property_name), _nothing, MASTER)
+    return Call("DELETE", in_project("events", name, "properties", property_name), nothing, MASTER)
 
 
 def _narrowed(
@@ -630,7 +629,7 @@ def _events_delete(
     if not narrowed.get("filters") and not narrowed.get("timeframe"):
         raise ValueError("delete_events needs filters or a timeframe; delete() deletes all of a collection")
     params = {one: _as_parameter(value) for one, value in narrowed.items()}
-    return Call("DELETE", in_project("events", name), _nothing, {**MASTER, "params": params})
+    return Call("DELETE", in_project("events", name), nothing, {**MASTER, "params": params})
 
 
 def _events_update(
@@ -673,8 +672,8 @@ def _keep(name: str, days: int | None) -> Call[None]:
     """Keep the collection's events for so many days only; None: for ever. Older ones are deleted."""
     path = in_project("retention", name)
     if days is None:
-        return Call("DELETE", path, _nothing, MASTER)
-    return Call("PUT", path, _nothing, {**MASTER, "json": {"days": days}})
+        return Call("DELETE", path, nothing, MASTER)
+    return Call("PUT", path, nothing, {**MASTER, "json": {"days": days}})
 
 
 class Collections(Part):
@@ -768,11 +767,19 @@ def _project_usage() -> Call[Json]:
     return Call("GET", in_project("organization-usage"), Answer.json, MASTER)
 
 
+def _project_lineage(event_collection: str | None = None) -> Call[Json]:
+    """What reads what: pipelines, saved queries, datasets, cohorts, dashboards, alerts and reports; of a
+    collection only what reads it, directly or by way of others."""
+    params = None if event_collection is None else {"event_collection": event_collection}
+    return Call("GET", in_project("lineage"), Answer.json, {**MASTER, "params": params})
+
+
 class ProjectPart(Part):
     """``client.project``."""
 
     describe = blocking(_project_describe)
     usage = blocking(_project_usage)
+    lineage = blocking(_project_lineage)
 
 
 class AsyncProjectPart(AsyncPart):
@@ -780,6 +787,7 @@ class AsyncProjectPart(AsyncPart):
 
     describe = awaited(_project_describe)
     usage = awaited(_project_usage)
+    lineage = awaited(_project_lineage)
 
 
 ORGANIZATION: Json = {"key": "organization"}
@@ -840,7 +848,7 @@ def _project_fields(users: Iterable[str] | None, preferences: Mapping[str, Any] 
 
 def _own_delete(organization_id: str, project_id: str) -> Call[None]:
     """Delete a project: its keys die at once, its data is taken away some days later."""
-    return Call("DELETE", _in_organization(organization_id, "projects", project_id), _nothing, ORGANIZATION)
+    return Call("DELETE", _in_organization(organization_id, "projects", project_id), nothing, ORGANIZATION)
 
 
 def _own_usage(organization_id: str) -> Call[OrganizationUsage]:
@@ -888,6 +896,22 @@ class Managing:
         return Cohorts(self.transport)
 
     @cached_property
+    def alerts(self) -> Alerts:
+        return Alerts(self.transport)
+
+    @cached_property
+    def reports(self) -> Reports:
+        return Reports(self.transport)
+
+    @cached_property
+    def pipelines(self) -> Pipelines:
+        return Pipelines(self.transport)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        return Webhooks(self.transport)
+
+    @cached_property
     def datasets(self) -> Datasets:
         return Datasets(self.transport)
 
@@ -932,6 +956,22 @@ class AsyncManaging:
     @cached_property
     def cohorts(self) -> AsyncCohorts:
         return AsyncCohorts(self.transport)
+
+    @cached_property
+    def alerts(self) -> AsyncAlerts:
+        return AsyncAlerts(self.transport)
+
+    @cached_property
+    def reports(self) -> AsyncReports:
+        return AsyncReports(self.transport)
+
+    @cached_property
+    def pipelines(self) -> AsyncPipelines:
+        return AsyncPipelines(self.transport)
+
+    @cached_property
+    def webhooks(self) -> AsyncWebhooks:
+        return AsyncWebhooks(self.transport)
 
     @cached_property
     def datasets(self) -> AsyncDatasets:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any
 
-from acumen_client import frames
 from acumen_client._calls import Call, in_project
+from acumen_client._rows import Row, Rows
 from acumen_client._transport import Answer
 from acumen_client.results import instant, zone_of_question
 
-if TYPE_CHECKING:
-    import pandas
-    import polars
-    import pyarrow
-
-Row = dict[str, Any]
 _INSTANT = "TIMESTAMP WITH TIME ZONE"
 
 
-class SqlRows(Sequence[Row]):
+class SqlRows(Rows):
     """The rows of a statement, each a dictionary; instants are datetimes of the zone that was asked for."""
 
     def __init__(self, body: Mapping[str, Any], zone: tzinfo) -> None:
@@ -31,43 +25,14 @@ class SqlRows(Sequence[Row]):
         self.complete: bool = body.get("complete", True)
         """False where damaged files were left out."""
         self.explain: Mapping[str, Any] | None = body.get("explain")
-        self._zone = zone
-        self._rows: list[Row] = body["result"]
+        rows: list[Row] = body["result"]
         for name in (name for name, kind in self.types.items() if kind == _INSTANT):
-            for row in self._rows:
+            for row in rows:
                 row[name] = _moment(row[name], zone)
-
-    @overload
-    def __getitem__(self, at: int) -> Row: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Row]: ...
-    def __getitem__(self, at: int | slice) -> Row | list[Row]:
-        return self._rows[at]
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self._rows)
+        super().__init__(rows, self.types, zone)
 
     def __repr__(self) -> str:
         return f"SqlRows({len(self)} rows of {', '.join(self.types)})"
-
-    def columns(self) -> list[frames.Column]:
-        """The columns, each with its values."""
-        return [frames.column(name, [row[name] for row in self._rows]) for name in self.types]
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """The rows as a pandas DataFrame."""
-        return frames.to_pandas(self.columns(), self._zone)
-
-    def to_polars(self) -> polars.DataFrame:
-        """The rows as a Polars DataFrame."""
-        return frames.to_polars(self.columns(), self._zone)
-
-    def to_arrow(self) -> pyarrow.Table:
-        """The rows as an Arrow table."""
-        return frames.to_arrow(self.columns(), self._zone)
 
 
 def _moment(value: Any, zone: tzinfo) -> Any:

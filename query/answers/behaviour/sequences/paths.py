@@ -12,7 +12,7 @@ import numpy as np
 from query.answers.behaviour.actor_events import ReadEvents, read_events
 from query.answers.behaviour.selections import SelectionPlan, plan_selections
 from query.answers.behaviour.sequences.names import EventNames, Renamer, names_of
-from query.behaviour.paths import PathRules, PathTallies, PathTally, Walks, walks_of
+from query.behaviour.paths import PathRules, PathTallies, PathTally, walks_of
 from query.behaviour.sequences import Flags, Integers, Sequences, each_block
 from query.engine.runner import Runner
 from query.errors import QueryLimitExceeded
@@ -93,12 +93,14 @@ def _tallied(query: PathsQuery, read: ReadEvents, names: EventNames, runner: Run
         return tallies
     events = replace(read.events, marks=names.numbers)
 
-    def walked(block: Sequences) -> Walks:
+    def tallied(block: Sequences) -> PathTallies:
         runner.check()
-        return walks_of(block, rules, _anchors(query, block, called), since)
+        own = PathTallies(query.depth, len(names.texts))
+        own.add(walks_of(block, rules, _anchors(query, block, called), since))
+        return own
 
-    for walks in each_block(events, len(query.selections), walked, runner.threads):
-        tallies.add(walks)
+    for found in each_block(events, len(query.selections), tallied, runner.threads):
+        tallies.join(found)
     return tallies
 
 

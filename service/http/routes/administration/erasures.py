@@ -16,7 +16,7 @@ from service.http.openapi.operation import Example, ok
 from service.http.parts import Parts
 from service.http.request import json_answer, segment_of
 from service.http.routing import OfProject, RouteArea
-from service.saved_queries.definition import moment_text
+from service.saved_queries.definition import moment_or_none, moment_text
 from storage.catalog.stored import records
 from storage.disk.file_system import LocalFileSystem
 from storage.maintenance.erased_bytes import erased_bytes
@@ -87,14 +87,14 @@ def _described(parts: Parts, one: records.RequestedErasure) -> Json:
     start, end = given.get("start_us"), given.get("end_us")
     timeframe = None
     if start is not None or end is not None:
-        timeframe = {"start": _moment(start), "end": _moment(end)}
+        timeframe = {"start": moment_or_none(start), "end": moment_or_none(end)}
     return {
         "id": erasure.id,
         "kind": erasure.kind.value,
         "state": erasure.state.value,
         "event_collection": one.collection,
         "requested_at": moment_text(one.requested_us),
-        "ended_at": _moment(one.ended_us),
+        "ended_at": moment_or_none(one.ended_us),
         "events": erasure.events,
         "problem": erasure.problem,
         "filters": given.get("filters"),
@@ -119,7 +119,3 @@ def _on_disk(parts: Parts, one: records.RequestedErasure) -> Json | None:
         "segments": left.segments,
         "by": None if left.gone else moment_text(by_us),
     }
-
-
-def _moment(us: int | None) -> str | None:
-    return None if us is None else moment_text(us)

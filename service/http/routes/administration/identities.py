@@ -35,7 +35,7 @@ from service.http.request import (
     pairs_of,
     parameter,
 )
-from service.http.routes.erasure import carried_out, collection_named, narrowed
+from service.http.routes.erasure import carried_out, collection_to_change, narrowed
 from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.ingest.identities import ID_LENGTH_MAX
 from service.limits.rate_limiter import Rate
@@ -128,8 +128,10 @@ async def export_actor(call: OfProject) -> Response:
     ),
 )
 async def erase_actor(call: OfProject) -> Response:
-    """Those that the export has. What was said of its ids goes last: where a request ends before it is done,
-    the same request completes it."""
+    """Those that the export has, also in collections that a pipeline fills.
+
+    What was said of its ids goes last: where a request ends before it is done, the same request completes it.
+    """
     check_names((name for name, _ in pairs_of(call.request.scope)), ("actor_property",), "this deletion")
     paths = _properties(call)
     count_rate(call.parts.rates, call.request, call.caller, Rate.DELETES)
@@ -180,7 +182,7 @@ async def show_actor(call: OfProject) -> Response:
         in_query(ANONYMOUS, STRING, "Of a link: the anonymous id."),
         in_query(ALIAS, STRING, "Of an alias: the other user."),
     ),
-    errors=(504,),
+    errors=(409, 504),
     narrows=True,
     examples=(
         Example(query={"anonymous_id": "a9", "user_id": "ann"}, status=404, summary="It was never said"),
@@ -201,7 +203,7 @@ async def revoke(call: OfProject) -> Response:
     count_rate(call.parts.rates, call.request, call.caller, Rate.DELETES)
     ((name, other),) = given.items()
     statement = await _said(call, name, other, user)
-    collection = await collection_named(call, IDENTITIES)
+    collection = await collection_to_change(call, IDENTITIES)
     filters = [
         {"property_name": one, "operator": "eq", "property_value": statement[one]} for one in (name, USER)
     ]
@@ -286,16 +288,21 @@ def _properties(call: ProjectCall) -> list[str]:
 
 
 async def _places(call: ProjectCall, paths: list[str]) -> list[tuple[Collection, list[str]]]:
-    """The collections that may hold events of an actor, each with its properties; that of identities last."""
+    """The collections that may hold events of an actor, each with its properties.
+
+    Those that clients fill come first, then those that pipelines derive, and that of identities last.
+    """
     parts, project = call.parts, call.caller.project
     found: list[tuple[Collection, list[str]]] = []
-    last: list[tuple[Collection, list[str]]] = []
     for collection in await parts.in_thread(parts.catalog.collections.of_project, project.id):
         wanted = (ANONYMOUS, ALIAS, USER) if collection.name == IDENTITIES else paths
+        if collection.derived:
+            # In a quarantine, properties of rows stand below "row".
+            wanted = [*wanted, *(f"row.{path}" for path in paths)]
         own = [path for path in wanted if any(lane.kind in _ID_LANES for lane in collection.schema.at(path))]
         if own:
-            (last if collection.name == IDENTITIES else found).append((collection, own))
-    return found + last
+            found.append((collection, own))
+    return sorted(found, key=lambda one: (one[0].name == IDENTITIES, one[0].derived))
 
 
 async def _erase(call: ProjectCall, collection: Collection, paths: list[str], ids: list[Any]) -> int:

@@ -15,7 +15,7 @@ from service.http.parts import Parts
 from service.http.request import json_answer
 from service.http.routing import OfAccount, RouteArea
 from service.people.known_sessions import Holder
-from service.saved_queries.definition import moment_text
+from service.saved_queries.definition import moment_or_none
 from service.telemetry.metrics import TASKS
 from service.version import version
 from storage.catalog.migration import FORMAT_VERSION
@@ -69,7 +69,7 @@ def _state(parts: Parts) -> Json:
         "events_refused": (lifecycle.closed_because or "").partition(" Nothing ")[0] or None,
         "damaged_logs": list(lifecycle.damaged_logs),
         "damaged_files": sum(not file.is_past for file in catalog.files.damaged()),
-        "written_at": None if written_us is None else moment_text(written_us),
+        "written_at": moment_or_none(written_us),
         "disk_free_bytes": disk.free,
         "disk_bytes": disk.total,
         "disk_free_min_bytes": parts.settings.min_free_bytes,

@@ -16,7 +16,7 @@ from service.http.openapi.operation import Example, ok
 from service.http.request import json_answer
 from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.reader_code import READERS, CollectionListing, ReadFile, quoted
-from service.saved_queries.definition import moment_text
+from service.saved_queries.definition import moment_or_none, moment_text
 from storage.catalog.errors import UnknownCollection
 from storage.catalog.stored.inventory import Holding
 from storage.catalog.stored.records import Collection, FileRow
@@ -144,9 +144,9 @@ def _holding(one: Holding) -> Json:
         "files": one.files,
         "events": one.events,
         "bytes": one.bytes,
-        "first": _moment(one.first_us),
-        "last": _moment(one.last_us),
-        "written_at": _moment(one.written_us),
+        "first": moment_or_none(one.first_us),
+        "last": moment_or_none(one.last_us),
+        "written_at": moment_or_none(one.written_us),
         "damaged": one.damaged,
         "superseded_files": one.superseded_files,
         "superseded_bytes": one.superseded_bytes,
@@ -164,7 +164,3 @@ def _file(one: FileRow) -> Json:
         "written_at": moment_text(one.created_us),
         "damaged": one.damaged,
     }
-
-
-def _moment(us: int | None) -> str | None:
-    return None if us is None else moment_text(us)

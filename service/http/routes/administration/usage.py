@@ -19,7 +19,7 @@ from service.http.parts import Parts
 from service.http.request import json_answer
 from service.http.routing import OfProject, RouteArea
 from service.limits.quotas import STORED_BYTES, as_json, total
-from service.saved_queries.definition import moment_text
+from service.saved_queries.definition import moment_or_none
 from storage.catalog.tenants.activity import KEPT_DAYS, day_of, first_of_next_month
 from storage.catalog.tenants.records import AccessKey, Activity, Project
 
@@ -124,7 +124,7 @@ def _quotas(parts: Parts, project: Project, today: int) -> list[Json]:
                 "limit": limit,
                 "used": used,
                 "left": max(0, limit - used),
-                "until": None if until is None else moment_text(until),
+                "until": moment_or_none(until),
             }
         )
     return listed

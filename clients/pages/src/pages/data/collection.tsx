@@ -1,8 +1,10 @@
 /** One collection: its newest events, and its properties with their types. */
 import { useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
+import { lazy } from "../../lazy.tsx";
 import { useLoaded } from "../../loading.ts";
 import { schemaOf } from "../../schema.ts";
+import { mayDefine } from "../../session.ts";
 import { Tabs } from "../../ui/tabs.tsx";
 import { Empty, Loading, Problem } from "../../ui/states.tsx";
 import { viewersZone } from "../../zones.ts";
@@ -11,9 +13,10 @@ import { exploring } from "./questions.ts";
 import { EventTable } from "../events/table.tsx";
 
 const EVENTS = 50;
+const ReadersOf = lazy(() => import("../pipelines/index.ts"), "ReadersOf");
 
 export function CollectionPage({ name }: { name: string }) {
-  const { client, to } = useHere();
+  const { client, project, to } = useHere();
   const [view, setView] = useState("events");
   const schema = useLoaded(async (signal) => (await schemaOf(client, signal)).find((one) => one.name === name) ?? null, [client, name]);
   const latest = useLoaded(async (signal) => (await client.extraction(name, { latest: EVENTS }, { signal })).result, [client, name]);
@@ -32,6 +35,7 @@ export function CollectionPage({ name }: { name: string }) {
   const tabs = [
     { id: "events", label: "Newest events" },
     { id: "properties", label: `Properties (${properties.length})` },
+    ...(mayDefine(project) ? [{ id: "readers", label: "What reads it" }] : []),
   ];
   return (
     <>
@@ -47,6 +51,7 @@ export function CollectionPage({ name }: { name: string }) {
         </div>
       </div>
       <Tabs label={`Of ${name}`} tabs={tabs} chosen={view} choose={setView}>
+        {view === "readers" && <ReadersOf collection={name} />}
         {view === "properties" && <Profiles collection={name} properties={properties} />}
         {view === "events" && latest.error ? <Problem error={latest.error} retry={latest.reload} /> : null}
         {view === "events" && !latest.value && latest.busy && <Loading what="events" lines={6} />}

@@ -1,2 +1,0 @@
-/*! Apache-2.0 */
-import{b as s,f as n,g as l,p as r,q as i,t as p}from"./chunk-MIQ4GPXR.js";var u=[];function C(o,t){let e=null,a=async()=>e??(e=(await o())[t]);return u.push(a),function(c){let[d,m]=n(null),[,f]=n(e!==null);return l(()=>{a().then(()=>f(!0),m)},[]),d?r(p,{error:new Error("This page could not be loaded."),retry:()=>location.reload()}):e?s(e,c):r(i,{what:"the page",lines:6})}}function b(){let o=async()=>{for(let t of u)await t().catch(()=>{})};"requestIdleCallback"in globalThis?requestIdleCallback(()=>{o()},{timeout:5e3}):setTimeout(o,1e3)}export{C as a,b};

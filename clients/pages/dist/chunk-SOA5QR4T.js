@@ -1,2 +1,0 @@
-/*! Apache-2.0 */
-import{p as t}from"./chunk-MIQ4GPXR.js";function s({values:o}){if(o.length<2)return null;let n=Math.max(...o,1),i=o.map((r,H)=>`${(H/(o.length-1)*120).toFixed(1)},${(22-r/n*20).toFixed(1)}`);return t("svg",{class:"spark",viewBox:"0 0 120 24",width:120,height:24,role:"img","aria-label":`Day by day: ${o.join(", ")}`,children:t("polyline",{points:i.join(" "),fill:"none",stroke:"currentColor","stroke-width":"1.5"})})}export{s as a};

@@ -1,0 +1,1 @@
+"""Alerts: questions with a condition, and whoever is told when it is fulfilled."""

@@ -1,0 +1,1 @@
+"""Lineage: what each of a project's definitions reads."""

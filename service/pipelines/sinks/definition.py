@@ -1,0 +1,131 @@
+"""Sinks: where a pipeline's buckets are delivered once they are derived, as its part of the file says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+
+from query.transforms.fields import Fields, InvalidPipeline
+from service.exports.request import ExportFormat
+
+SINKS_MAX = 10
+PATH_MAX = 500
+NAME_MAX = 200
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DIRECTIVES = "YmdHjGVz"
+_FORMAT = rf"(?:%[{_DIRECTIVES}]|[A-Za-z0-9_+=,. /-])+"
+_PERIOD = re.compile(rf"\{{period:({_FORMAT})\}}")
+_TEMPLATE = re.compile(rf"(?:[A-Za-z0-9_+=,. /-]|\{{period:{_FORMAT}\}})+")
+_TELLING = {
+    "hour": ("YmdH", "YjH"),
+    "day": ("Ymd", "Yj"),
+    "week": ("Ymd", "Yj", "GV"),
+    "month": ("Ym", "Yj"),
+}
+"""Unit of buckets → what tells one from all others."""
+_EXAMPLES = {
+    "hour": "{period:%Y_%m_%d_%H%z}",
+    "day": "{period:%Y_%m_%d}",
+    "week": "{period:%G_W%V}",
+    "month": "{period:%Y_%m}",
+}
+_SUFFIXES = {ExportFormat.PARQUET: "parquet", ExportFormat.CSV: "csv", ExportFormat.NDJSON: "ndjson"}
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSink:
+    """A message to a webhook of the project for each derived bucket."""
+
+    webhook: str
+
+    def __str__(self) -> str:
+        return f"webhook {self.webhook}"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSink:
+    """A file for each derived bucket."""
+
+    template: str
+    """The file's path below the pipeline's folder, without what says its format."""
+    form: ExportFormat
+
+    def path(self, start_us: int, zone: tzinfo) -> str:
+        """The path of a bucket's file, below the pipeline's folder."""
+        start = (_EPOCH + timedelta(microseconds=start_us)).astimezone(zone)
+        text = _PERIOD.sub(lambda found: start.strftime(found[1]), self.template)
+        return f"{text}.{_SUFFIXES[self.form]}"
+
+    def __str__(self) -> str:
+        return f"folder {self.template}.{_SUFFIXES[self.form]}"
+
+
+Sink = WebhookSink | FolderSink
+
+
+def read_sinks(fields: Fields, unit: str, zone: tzinfo) -> tuple[Sink, ...]:
+    """The sinks of a pipeline whose buckets are of this unit. Raises InvalidPipeline."""
+    given = fields.raw("sinks", [])
+    if not isinstance(given, list):
+        raise fields.wrong("sinks", "a list, as [{ webhook = 'chat' }]")
+    if len(given) > SINKS_MAX:
+        raise InvalidPipeline(fields.at("sinks"), f"has more than {SINKS_MAX}.")
+    places = [Fields.of(f"{fields.at('sinks')}[{number}]", value) for number, value in enumerate(given)]
+    sinks = tuple(_sink(one, unit, zone) for one in places)
+    twice = next((one for one in sinks if sinks.count(one) > 1), None)
+    if twice is not None:
+        raise InvalidPipeline(fields.at("sinks"), f"has '{twice}' twice.")
+    return sinks
+
+
+def digest_of(sinks: Sequence[Sink]) -> str:
+    text = json.dumps(sorted(map(str, sinks)))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _sink(fields: Fields, unit: str, zone: tzinfo) -> Sink:
+    sink: Sink
+    if fields.has("webhook") == fields.has("folder"):
+        raise InvalidPipeline(fields.place, "needs either 'webhook' or 'folder'.")
+    if fields.has("webhook"):
+        sink = WebhookSink(fields.text("webhook"))
+    else:
+        template = _template(fields, unit, zone)
+        sink = FolderSink(template, fields.choice("format", ExportFormat, ExportFormat.PARQUET))
+    fields.end()
+    return sink
+
+
+def _template(fields: Fields, unit: str, zone: tzinfo) -> str:
+    text, place = fields.text("folder"), fields.at("folder")
+    if len(text) > PATH_MAX:
+        raise InvalidPipeline(place, f"has more than {PATH_MAX} characters.")
+    if not _TEMPLATE.fullmatch(text):
+        raise InvalidPipeline(
+            place,
+            "must be a path of letters, digits and any of '_+=,. -', with the bucket's start in braces, as "
+            f"'{_EXAMPLES[unit]}': it may use {', '.join(f'%{one}' for one in _DIRECTIVES)}.",
+        )
+    names = FolderSink(text, ExportFormat.CSV).path(0, UTC).split("/")
+    if any(name.strip(". ") != name or not 0 < len(name) <= NAME_MAX for name in names):
+        raise InvalidPipeline(
+            place,
+            "must be a path below the pipeline's folder: no name in it is empty, begins or ends with a dot "
+            f"or a space, or has more than {NAME_MAX} characters.",
+        )
+    used = set(re.findall(r"%([A-Za-z])", text))
+    if not any(used >= set(wanted) for wanted in _TELLING[unit]):
+        raise InvalidPipeline(place, f"must be another file for each {unit}, as '{_EXAMPLES[unit]}'.")
+    if unit == "hour" and "z" not in used and not _is_fixed(zone):
+        raise InvalidPipeline(
+            place, "must have %z, as '{period:%Y_%m_%d_%H%z}': where clocks go back an hour is there twice."
+        )
+    return text
+
+
+def _is_fixed(zone: tzinfo) -> bool:
+    return isinstance(zone, timezone) or getattr(zone, "key", "") == "UTC"

@@ -1,0 +1,122 @@
+"""The difference between the sources of a folder and those that a project has, and making it so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from query.transforms.fields import InvalidPipeline
+from service.outbound.errors import OutboundRefused
+from service.outbound.policy import policy_of
+from service.pipelines.sources.connections import POSTGRES_PORT, PostgresConnection
+from service.pipelines.sources.definition import FetchedPages, QueriedRows, SourceDefinition, WatchedFiles
+from service.pipelines.sources.portions import sweep
+from service.settings import Settings
+from storage.catalog.catalog import Catalog
+from storage.catalog.errors import OutputTaken, SourceChanged
+from storage.catalog.sources.records import StoredSource
+
+
+class SourceVerb(StrEnum):
+    CREATE = "create"
+    CHANGE = "change"
+    """It goes on where it is, by its new definition."""
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStep:
+    """One difference."""
+
+    verb: SourceVerb
+    name: str
+    definition: SourceDefinition | None
+    stored: StoredSource | None
+
+
+class SourceNotApplied(Exception):
+    """The text says why, and what would help."""
+
+
+def source_steps(wanted: Iterable[SourceDefinition], stored: Sequence[StoredSource]) -> list[SourceStep]:
+    """What must change, ordered by name. Raises InvalidPipeline where one is another source than before."""
+    old = {one.name: one for one in stored}
+    steps: list[SourceStep] = []
+    for definition in wanted:
+        before = old.pop(definition.name, None)
+        if before is None:
+            steps.append(SourceStep(SourceVerb.CREATE, definition.name, definition, None))
+        elif before.identity != definition.identity:
+            raise InvalidPipeline(
+                f"sources.{definition.name}",
+                "cannot go on where it is with another 'into', 'cursor' or kind: give it another name, which "
+                "reads all from its start, and remove this one.",
+            )
+        elif before.definition != definition.text:
+            steps.append(SourceStep(SourceVerb.CHANGE, definition.name, definition, before))
+    steps += (SourceStep(SourceVerb.REMOVE, one.name, None, one) for one in old.values())
+    return sorted(steps, key=lambda step: step.name)
+
+
+def check_sources(
+    catalog: Catalog, project_id: str, settings: Settings, wanted: Iterable[SourceDefinition]
+) -> None:
+    """Raises InvalidPipeline where one cannot be read on this server."""
+    for one in wanted:
+        if not isinstance(one.reads, WatchedFiles):
+            _check_connection(catalog, project_id, settings, one.name, one.reads)
+        elif settings.source_folder is None:
+            raise InvalidPipeline(
+                f"sources.{one.name}.files", "cannot be read: the server's ACUMEN_SOURCE_FOLDER is not set."
+            )
+
+
+def _check_connection(
+    catalog: Catalog, project_id: str, settings: Settings, name: str, reads: FetchedPages | QueriedRows
+) -> None:
+    policy, connection = policy_of(settings), reads.connection
+    try:
+        if isinstance(connection, PostgresConnection):
+            host, port = connection.parameters["host"], int(connection.parameters.get("port", POSTGRES_PORT))
+            policy.check_host(host, port, POSTGRES_PORT)
+        else:
+            # It imports an HTTP client, which takes memory: only where there is such a connection.
+            from service.outbound.urls import destination_of
+
+            destination_of(policy, connection.url)
+    except OutboundRefused as error:
+        raise InvalidPipeline(f"sources.{name}", str(error)) from None
+    known = {one.name for one in catalog.secrets.of_project(project_id)}
+    for secret in connection.secrets:
+        if secret not in known:
+            raise InvalidPipeline(
+                f"sources.{name}", f"there is no secret '{secret}': set it by 'acumen secrets set {secret}'."
+            )
+
+
+def apply_sources(
+    catalog: Catalog, project_id: str, steps: Iterable[SourceStep], revision: str | None, collections_max: int
+) -> None:
+    """Take the steps. Raises SourceNotApplied."""
+    for step in steps:
+        if step.definition is None:
+            gone = catalog.sources.remove(project_id, step.name)
+            if gone is not None:
+                sweep(catalog.folder.sources, gone.id, None)
+            continue
+        try:
+            catalog.sources.put(
+                project_id,
+                step.name,
+                definition=step.definition.text,
+                identity=step.definition.identity,
+                owner=step.definition.owner,
+                revision=revision,
+                collection=step.definition.collection,
+                collections_max=collections_max,
+            )
+        except OutputTaken as error:
+            raise SourceNotApplied(f"sources.{step.name}.into: {error}") from None
+        except SourceChanged:
+            raise SourceNotApplied(f"sources.{step.name}: was changed meanwhile. Apply it again.") from None
