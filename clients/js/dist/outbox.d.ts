@@ -71,8 +71,8 @@ export interface Outbox {
     flush(): Promise<boolean>;
     /** Send, as a page that goes away, what has had no answer yet. */
     leave(): void;
-    /** Forget all events. */
-    clear(): Promise<void>;
+    /** Forget all events; whether none was recorded meanwhile. */
+    clear(): Promise<boolean>;
     /** Look for events at once, though the last try found no network. */
     wake(): void;
     /**

@@ -79,8 +79,8 @@ export interface Outbox {
   flush(): Promise<boolean>;
   /** Send, as a page that goes away, what has had no answer yet. */
   leave(): void;
-  /** Forget all events. */
-  clear(): Promise<void>;
+  /** Forget all events; whether none was recorded meanwhile. */
+  clear(): Promise<boolean>;
   /** Look for events at once, though the last try found no network. */
   wake(): void;
   /**
@@ -105,7 +105,7 @@ const RETRY_MAX = 3e5;
 const EVENT_BYTES_MAX = 9e5;
 const PERMANENT = /^Invalid(Collection|Property)(Name|Value)Error$/;
 
-const NAMELESS = "a collection is named by a text that is not empty";
+const NAMELESS = "a collection needs a name, as text";
 
 const encoder = new TextEncoder();
 const named = (collection: unknown): boolean => typeof collection === "string" && !!collection;
@@ -329,7 +329,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
   const drain = async (): Promise<boolean> => {
     await Promise.all(saves);
     for (;;) {
-      if (!allowed()) return clear().then(() => true);
+      if (!allowed()) return clear();
       if (Date.now() < hold()) return false;
       const oldest = Date.now() - options.eventAgeMaxDays * 864e5;
       const all = await waiting();
@@ -364,16 +364,21 @@ export function createOutbox(options: OutboxOptions): Outbox {
     for (const batch of batches(left).slice(0, 2)) void send(batch, true);
   };
 
-  const clear = async (): Promise<void> => {
+  const clear = async (): Promise<boolean> => {
+    const now = Date.now();
     items.clear();
     bytes = 0;
     try {
       const store = await options.store;
-      for (let all; (all = (await store?.read(READ_MAX)) ?? []).length;)
+      // What is recorded after leave was given again, while this waited, stays.
+      const left = (entries: [IDBValidKey, Entry][]) =>
+        entries.filter(([, entry]) => !allowed() || entry.t < now);
+      for (let all; (all = left(await store!.read(READ_MAX))).length;)
         await store!.remove(all.map(([key]) => key));
     } catch {
       // Nothing is stored.
     }
+    return !items.size;
   };
 
   const wake = (): void => {

@@ -407,3 +407,24 @@ def test_consent_may_be_needed_first(launch: Launch, shop: Shop, recorded: Recor
     track(page, 2)
     drained(page)
     assert recorded.numbers() == [2]
+
+
+def test_what_is_recorded_right_after_consent_is_sent(launch: Launch, shop: Shop, recorded: Recorded) -> None:
+    """Leave may come at any moment while what was there before is forgotten."""
+    shop.set_up(requireConsent=True)
+    page = shop.visit(launch())
+    page.evaluate(
+        """async () => {
+          const sleep = (milliseconds) => new Promise((go) => setTimeout(go, milliseconds));
+          for (let n = 0; n < 60; n++) {
+            acumen.optOut();
+            void acumen.flush();
+            const until = performance.now() + (n % 12) / 3;
+            while (performance.now() < until) await sleep(0);
+            acumen.optIn();
+            acumen.track("seen", {n});
+            while (!(await acumen.flush())) await sleep(20);
+          }
+        }"""
+    )
+    assert recorded.numbers() == list(range(60))
