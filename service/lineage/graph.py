@@ -6,8 +6,8 @@ Everything comes from the catalog, and what is read follows from the definitions
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from service.api_paths import url_of
@@ -40,10 +40,20 @@ class AssetReader:
 
 
 @dataclass(frozen=True, slots=True)
+class FilledBy:
+    """Who fills a collection, beside clients."""
+
+    pipeline: str | None
+    sources: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Lineage:
-    """The readers of a project, by kind and name."""
+    """The readers of a project, by kind and name, and the sources that bring events to its collections."""
 
     readers: tuple[AssetReader, ...]
+    sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Collection → the names of its sources, in order."""
 
     def of(self, collection: str) -> Lineage:
         """Those that read a collection, directly or by way of others."""
@@ -59,18 +69,21 @@ class Lineage:
                     waiting.append(one.asset)
                     if one.output is not None:
                         waiting.append(Asset(AssetKind.COLLECTION, one.output))
-        return Lineage(tuple(one for one in self.readers if one.asset in reached))
+        readers_of = tuple(one for one in self.readers if one.asset in reached)
+        named = {read.name for one in readers_of for read in one.reads if read.kind is AssetKind.COLLECTION}
+        shown = named | {collection}
+        return Lineage(readers_of, {name: names for name, names in self.sources.items() if name in shown})
 
-    def collections(self) -> dict[str, str | None]:
-        """The collections that are read or filled, in order → the pipeline that fills each, if one does."""
-        found: dict[str, str | None] = {}
+    def collections(self) -> dict[str, FilledBy]:
+        """The collections that are read or filled, in order, and who fills each."""
+        found: dict[str, str | None] = dict.fromkeys(self.sources)
         for one in self.readers:
             for kind, name in one.reads:
                 if kind is AssetKind.COLLECTION:
                     found.setdefault(name, None)
             if one.output is not None:
                 found[one.output] = one.asset.name
-        return dict(sorted(found.items()))
+        return {name: FilledBy(found[name], self.sources.get(name, ())) for name in sorted(found)}
 
 
 def address_of(project_id: str, reader: Asset) -> str:
@@ -81,9 +94,17 @@ def address_of(project_id: str, reader: Asset) -> str:
 
 
 def lineage_of(catalog: Catalog, project_id: str, kinds: Collection[AssetKind]) -> Lineage:
-    """The readers of these kinds that read anything. Blocks."""
+    """The readers of these kinds that read anything; sources where pipelines are among them. Blocks."""
     found = (one for kind, read in _READ.items() if kind in kinds for one in read(catalog, project_id))
-    return Lineage(tuple(one for one in found if one.reads))
+    sources = _sources(catalog, project_id) if AssetKind.PIPELINE in kinds else {}
+    return Lineage(tuple(one for one in found if one.reads), sources)
+
+
+def _sources(catalog: Catalog, project_id: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for one in catalog.sources.of_project(project_id):
+        found.setdefault(json.loads(one.definition)["source"]["into"], []).append(one.name)
+    return found
 
 
 def _reader(

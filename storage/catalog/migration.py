@@ -18,7 +18,7 @@ from storage.catalog.errors import CatalogNotReady, NewerFormat
 from storage.disk.durable_files import new_file, sync_folder
 from storage.paths import DataFolder
 
-FORMAT_VERSION = 37
+FORMAT_VERSION = 38
 """Format of the data folder as a whole: catalog, log frames, Parquet files. Each migration raises it."""
 UNSTAMPED = 0
 _MIGRATIONS = Path(__file__).parent / "migrations"

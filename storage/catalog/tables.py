@@ -553,6 +553,7 @@ sources = Table(
     Column("problem", Text),
     Column("created_us", BigInteger, nullable=False),
     Column("applied_us", BigInteger, nullable=False),
+    Column("paused", Boolean, nullable=False, server_default="0"),
     UniqueConstraint("project_id", "name"),
     sqlite_autoincrement=True,
 )

@@ -14,8 +14,8 @@ HELP = {
     "simulate": "run pipelines of a folder on golden files and on the newest events, without writing",
     "apply": "make a project's pipelines those of a folder",
     "run": "derive buckets of a pipeline again, or freeze or skip them; read a source now",
-    "pause": "let a pipeline begin no run until it is resumed",
-    "resume": "let a paused pipeline derive again what is stale",
+    "pause": "let a pipeline begin no run, or a source not be read, until it is resumed",
+    "resume": "let a paused pipeline derive again what is stale, or a paused source be read",
     "accept": "let rows pass that a pipeline's expectations have set aside",
     "status": "say how fresh the project's pipelines are, and how far its sources",
 }
@@ -61,7 +61,7 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
             help="remove pipelines that the folder lacks; what they derived stays",
         )
     if name in ("run", "pause", "resume", "accept"):
-        what = "its name; that of a source as sources.NAME" if name == "run" else "its name"
+        what = "its name" if name == "accept" else "its name; that of a source as sources.NAME"
         command.add_argument("pipeline", metavar="PIPELINE", help=what)
     if name == "run":
         command.add_argument("--since", metavar="INSTANT", help="buckets that end after it (default: all)")

@@ -174,16 +174,22 @@ def _read_now(args: argparse.Namespace, at: Opened) -> int:
 
 
 def pause(args: argparse.Namespace, at: Opened) -> int:
-    """Lets a pipeline begin no run."""
+    """Lets a pipeline begin no run, or a source not be read."""
     return _paused(args, at, True)
 
 
 def resume(args: argparse.Namespace, at: Opened) -> int:
-    """Lets a paused pipeline run again."""
+    """Lets a paused pipeline run again, or a paused source be read."""
     return _paused(args, at, False)
 
 
 def _paused(args: argparse.Namespace, at: Opened, paused: bool) -> int:
+    if args.pipeline.startswith(RUNS_OF):
+        source = _source(at, args.pipeline.removeprefix(RUNS_OF))
+        with shell_audit.noting(at.catalog, args):
+            at.catalog.sources.set_paused(at.project_id, source.name, paused)
+        at.say(texts.paused_source(source, paused))
+        return 0
     before = _stored(at, args.pipeline)
     with shell_audit.noting(at.catalog, args):
         at.catalog.pipelines.set_paused(at.project_id, before.name, paused)

@@ -118,6 +118,17 @@ def paused(before: StoredPipeline, now: bool) -> str:
     return f"{before.name} is resumed: the server derives what is stale."
 
 
+def paused_source(before: StoredSource, now: bool) -> str:
+    if before.paused == now:
+        return f"Source {before.name} is {'paused already' if now else 'not paused'}."
+    if now:
+        return (
+            f"Source {before.name} is paused: it is not read until 'acumen resume {before.runs_as}'. "
+            "A run that executes ends as it would."
+        )
+    return f"Source {before.name} is resumed: it goes on where it was."
+
+
 def state(
     stored: StoredPipeline,
     definition: PipelineDefinition,

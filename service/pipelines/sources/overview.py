@@ -23,6 +23,7 @@ class SourceHealth(StrEnum):
     READING = "reading"
     CURRENT = "current"
     FAILING = "failing"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ def overview_of_source(catalog: Catalog, stored: StoredSource) -> SourceOverview
         health = SourceHealth.FAILING
     elif running:
         health = SourceHealth.READING
+    elif stored.paused:
+        health = SourceHealth.PAUSED
     return SourceOverview(
         definition,
         health,

@@ -45,6 +45,8 @@ class SourcePlanner:
         for known in self._sources:
             if self._stop.is_set():
                 return False
+            if known.stored.paused:
+                continue
             # A clock that went back must not hold it up.
             if not known.due_us - known.definition.every_us <= now_us < known.due_us:
                 known.due_us = now_us + known.definition.every_us

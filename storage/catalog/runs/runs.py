@@ -16,7 +16,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from storage.catalog.database.checksums import UNVERIFIED
 from storage.catalog.database.connection import VALUES_MAX, Database, bump, upsert
@@ -25,7 +38,8 @@ from storage.catalog.derived.job_queue import check_project
 from storage.catalog.errors import UnknownRun
 from storage.catalog.repository import Repository
 from storage.catalog.runs.records import LimitScope, NewRun, QueuedRun, RunLimits, RunState, RunUsage
-from storage.catalog.tables import pipelines, projects, run_limits, run_usage, runs
+from storage.catalog.sources.records import RUNS_OF
+from storage.catalog.tables import pipelines, projects, run_limits, run_usage, runs, sources
 
 AGEING_US = 60_000_000
 """For each step of priority, a run goes before those that were queued so much earlier."""
@@ -40,8 +54,15 @@ _DAY_US = 86_400_000_000
 _COLUMNS = tuple(runs.c)
 _WAITING = runs.c.state == RunState.WAITING
 _DELETED = select(projects.c.id).where(projects.c.deleted_us.is_not(None))
-_PAUSED = exists().where(
-    pipelines.c.project_id == runs.c.project_id, pipelines.c.name == runs.c.pipeline, pipelines.c.paused
+_PAUSED = or_(
+    exists().where(
+        pipelines.c.project_id == runs.c.project_id, pipelines.c.name == runs.c.pipeline, pipelines.c.paused
+    ),
+    exists().where(
+        sources.c.project_id == runs.c.project_id,
+        literal(RUNS_OF) + sources.c.name == runs.c.pipeline,
+        sources.c.paused,
+    ),
 )
 _UNVERIFIED = {UNVERIFIED: True}
 """For numbers of many rows: each row is verified when it is claimed."""
@@ -354,7 +375,7 @@ class Runs(Repository):
 
     def next_due_us(self, pools: Sequence[str] | None = None) -> int | None:
         """When the next of the runs that wait is due, perhaps in the past; None if none waits. Those of
-        paused pipelines are left out."""
+        paused pipelines and sources are left out."""
         query = select(func.min(runs.c.due_us)).where(_WAITING, ~_PAUSED)
         if pools is not None:
             query = query.where(runs.c.pool.in_(pools))
@@ -533,7 +554,8 @@ def _full_name(scope: tuple[str, str, str]) -> str:
 
 
 def _due(now_us: int, pools: Sequence[str] | None) -> Select[Any]:
-    """The runs that wait and are due, without those of deleted projects and paused pipelines."""
+    """The runs that wait and are due, without those of deleted projects, paused pipelines and paused
+    sources."""
     query = select(*_COLUMNS).where(
         _WAITING, runs.c.due_us <= now_us, runs.c.project_id.not_in(_DELETED.scalar_subquery()), ~_PAUSED
     )

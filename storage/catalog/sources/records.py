@@ -86,6 +86,7 @@ class StoredSource:
     problem: str | None
     created_us: int
     applied_us: int
+    paused: bool
 
     @property
     def runs_as(self) -> str:

@@ -124,6 +124,14 @@ class Sources(Repository):
                 connection.execute(delete(sources).where(sources.c.id == found.id))
             return found
 
+    def set_paused(self, project_id: str, name: str, paused: bool) -> StoredSource | None:
+        """Pauses a source, or lets it be read again; None where there is none. Of a paused one no run
+        begins."""
+        with self._database.changing(Area.DERIVED, Area.RUNS) as connection:
+            this = (sources.c.project_id == project_id, sources.c.name == name)
+            connection.execute(update(sources).where(*this).values(paused=paused))
+            return _find(connection, project_id, name)
+
     # When it is read
 
     def ask(self, source: StoredSource, run: NewRun, due_us: int) -> None:
@@ -244,7 +252,8 @@ def _by_id(connection: Connection, source_id: int) -> StoredSource:
 
 def _source(row: Any) -> StoredSource:
     pending = None if row.pending is None else Portion(**json.loads(row.pending))
-    return StoredSource(**{**row._mapping, "position": json.loads(row.position), "pending": pending})
+    read = {"position": json.loads(row.position), "pending": pending, "paused": bool(row.paused)}
+    return StoredSource(**{**row._mapping, **read})
 
 
 def file_of(portion: Portion) -> SourceFile:

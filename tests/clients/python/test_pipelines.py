@@ -162,6 +162,43 @@ def test_what_fails_ends_the_wait(client: Acumen, folder: Path) -> None:
     assert client.pipelines.wait_until_fresh("named", FIRST).health == "failed"
 
 
+CHECKED = """
+[pipelines.checked]
+owner = "data@shop.example"
+from = "purchases"
+into = "checked"
+columns = { price = "number" }
+
+[[pipelines.checked.steps]]
+expect = "a price"
+required = ["price"]
+severity = "quarantine"
+"""
+
+
+def test_what_expectations_set_aside_is_a_frame_and_is_accepted(client: Acumen, tmp_path: Path) -> None:
+    (tmp_path / "pipelines.toml").write_text(CHECKED)
+    bad = {"country": "FR", "keen": {"timestamp": FIRST.isoformat()}}
+    client.record_many("purchases", [purchase("DE", 7, FIRST), bad])
+    client.pipelines.apply(tmp_path)
+    client.pipelines.wait_until_fresh("checked")
+    found = client.pipelines.expectations("checked")
+    assert (found.quarantine, found.set_aside, found.accepted) == ("checked_quarantine", 1, ())
+    [one] = found.found
+    assert (one.name, one.severity, one.rows, one.faulty) == ("a price", "quarantine", 2, 1)
+    assert client.pipelines.expectations("checked", since=SECOND).found == ()
+    frame = client.extraction(found.quarantine or "", timeframe="this_30_years").to_pandas()
+    assert list(frame["row.country"]) == ["FR"]
+    accepted = client.pipelines.accept("checked", frame["digest"])
+    assert accepted.accepted == tuple(frame["digest"])
+    client.pipelines.wait_until_fresh("checked")
+    assert client.pipelines.expectations("checked").set_aside == 0
+    assert client.count("checked", timeframe="this_30_years").value == 2
+    assert client.pipelines.withdraw("checked", frame["digest"]).accepted == ()
+    client.pipelines.wait_until_fresh("checked")
+    assert client.pipelines.expectations("checked").set_aside == 1
+
+
 def test_what_the_server_refuses(client: Acumen, folder: Path) -> None:
     client.pipelines.apply(folder)
     (folder / "pipelines.toml").write_text(PIPELINES.replace("lookup", "look"))

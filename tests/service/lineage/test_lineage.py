@@ -17,6 +17,18 @@ from tests.service.whole import Whole
 PIPELINES = """
 owner = "data@shop.example"
 
+[sources.tills]
+files = "*.csv"
+into = "purchases"
+
+[sources.orders]
+files = "*.csv"
+into = "purchases"
+
+[sources.stock]
+files = "*.csv"
+into = "stock"
+
 [pipelines.revenue]
 from = "purchases"
 into = "revenue"
@@ -33,7 +45,8 @@ BUYERS = {"actor_property": "user.id", "all": [{"event_collection": "purchases",
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
-    made = Whole(tmp_path_factory.mktemp("lineage") / "data")
+    base = tmp_path_factory.mktemp("lineage")
+    made = Whole(base / "data", source_folder=base)
     try:
         project = made.project
         made.told(project, "POST", "pipelines/apply", {"file": PIPELINES})
@@ -89,7 +102,12 @@ def test_everything_that_reads_is_listed_with_what_it_names(whole: Whole) -> Non
         "purchases": None,
         "refunds": None,
         "revenue": "revenue",
+        "stock": None,
         "visits": None,
+    }
+    assert {one["name"]: one["sources"] for one in answer["collections"] if one["sources"]} == {
+        "purchases": ["orders", "tills"],
+        "stock": ["stock"],
     }
     shown = {one["name"]: (one["title"], one["owner"], one["into"]) for one in answer["readers"]}
     assert shown["revenue"] == ("Sums of what was paid", "data@shop.example", "revenue")
@@ -109,6 +127,10 @@ def test_what_a_change_of_a_collection_may_touch_is_all_that_follows(whole: Whol
     assert of("purchases") == {"pipeline/revenue", "pipeline/monthly", "cohort/buyers"} | below
     assert of("visits") == {"dashboard/board"}
     assert of("nothing") == set()
+    of_stock = whole.told(whole.project, "GET", "lineage?event_collection=stock")
+    assert of_stock["collections"] == [{"name": "stock", "derived_by": None, "sources": ["stock"]}]
+    below_purchases = whole.told(whole.project, "GET", "lineage?event_collection=refunds")
+    assert {name for one in below_purchases["collections"] for name in one["sources"]} == set()
 
 
 def test_keys_that_may_not_list_definitions_see_nothing(whole: Whole) -> None:
@@ -119,8 +141,10 @@ def test_keys_that_may_not_list_definitions_see_nothing(whole: Whole) -> None:
 
 def test_a_viewer_sees_what_they_may_see_elsewhere_and_no_pipeline(whole: Whole) -> None:
     viewer, editor = person(whole, "ben", Role.VIEWER), person(whole, "cal", Role.EDITOR)
-    kinds = {one.partition("/")[0] for one in readers(viewer.ask(whole.project, "lineage").json())}
+    seen = viewer.ask(whole.project, "lineage").json()
+    kinds = {one.partition("/")[0] for one in readers(seen)}
     assert kinds == {"saved_query", "cohort", "dashboard", "alert"}
+    assert [one["sources"] for one in seen["collections"]] == [[]] * len(seen["collections"])
     assert readers(viewer.ask(whole.project, "lineage?event_collection=revenue").json()) == {}
     assert viewer.ask(whole.project, "runs").status_code == 403
     assert "pipeline/revenue" in readers(editor.ask(whole.project, "lineage").json())

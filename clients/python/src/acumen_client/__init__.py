@@ -49,6 +49,8 @@ from acumen_client.middleware import ASGIMiddleware, WSGIMiddleware
 from acumen_client.outcome import Outcome, Recorded, RefusedEvent
 from acumen_client.pipelines import (
     Buckets,
+    Expectation,
+    Expectations,
     NotFreshError,
     Pipeline,
     PipelineChange,
@@ -89,6 +91,7 @@ from acumen_client.results import (
 )
 from acumen_client.retries import NO_RETRIES, Retries
 from acumen_client.sender import AsyncSender, Sender, SenderOptions, SenderStats
+from acumen_client.sources import EventSource
 from acumen_client.sql import SqlRows
 from acumen_client.tail import AsyncTail, EventsMissedWarning, Tail
 
@@ -120,10 +123,13 @@ __all__ = [
     "Dataset",
     "DeadLetter",
     "EventError",
+    "EventSource",
     "EventStream",
     "Events",
     "EventsMissedWarning",
     "EventsRefusedError",
+    "Expectation",
+    "Expectations",
     "Extraction",
     "ExtractionFailedError",
     "ExtractionJob",

@@ -54,6 +54,7 @@ from acumen_client.query import (
     zone_as_json,
 )
 from acumen_client.results import Result, Told, answer_of
+from acumen_client.sources import AsyncSources, Sources
 
 Json = dict[str, Any]
 PAGE = 100
@@ -908,6 +909,10 @@ class Managing:
         return Pipelines(self.transport)
 
     @cached_property
+    def sources(self) -> Sources:
+        return Sources(self.transport)
+
+    @cached_property
     def webhooks(self) -> Webhooks:
         return Webhooks(self.transport)
 
@@ -968,6 +973,10 @@ class AsyncManaging:
     @cached_property
     def pipelines(self) -> AsyncPipelines:
         return AsyncPipelines(self.transport)
+
+    @cached_property
+    def sources(self) -> AsyncSources:
+        return AsyncSources(self.transport)
 
     @cached_property
     def webhooks(self) -> AsyncWebhooks:

@@ -111,6 +111,51 @@ class Pipeline:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What one expectation of a pipeline found, in the buckets as they are now."""
+
+    name: str
+    severity: str
+    """``warn``, ``quarantine`` or ``stop``."""
+    buckets: int
+    """In how many it was checked."""
+    broken_buckets: int
+    """In how many more rows were faulty than are tolerated, or their number was wrong."""
+    rows: int
+    faulty: int
+    rules: tuple[Json, ...]
+
+    @classmethod
+    def read(cls, sent: Json) -> Expectation:
+        return cls(
+            sent["name"],
+            sent["severity"],
+            sent["buckets"],
+            sent["broken_buckets"],
+            sent["rows"],
+            sent["faulty"],
+            tuple(sent["rules"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What the expectations of a pipeline found, and the rows that pass although they broke one."""
+
+    quarantine: str | None
+    """The collection of the rows that were set aside, each with its ``digest`` and why."""
+    set_aside: int
+    found: tuple[Expectation, ...]
+    accepted: tuple[str, ...]
+    """Digests of rows."""
+
+    @classmethod
+    def read(cls, sent: Json) -> Expectations:
+        found = tuple(Expectation.read(one) for one in sent["expectations"])
+        return cls(sent["quarantine"], sent["set_aside"], found, tuple(sent["accepted"]))
+
+
 class Buckets(Rows):
     """Buckets of a pipeline, the newest first, each a dictionary; instants are datetimes."""
 
@@ -254,6 +299,37 @@ def _resume(name: str) -> Call[Pipeline]:
     return Call("POST", in_project("pipelines", name, "resume"), _pipeline, {**MASTER, "repeatable": True})
 
 
+def _expectations_of(answer: Answer) -> Expectations:
+    return Expectations.read(answer.json())
+
+
+def _expectations(
+    name: str, *, since: datetime | None = None, until: datetime | None = None
+) -> Call[Expectations]:
+    """What the expectations of a pipeline found: in all buckets, or in those that meet a time."""
+    given = (("since", since), ("until", until))
+    params = {key: instant_text(at) for key, at in given if at is not None}
+    path = in_project("pipelines", name, "expectations")
+    return Call("GET", path, _expectations_of, {**MASTER, "params": params})
+
+
+def _accept(name: str, digests: Sequence[str]) -> Call[Expectations]:
+    """Let rows pass that were set aside, by their ``digest``: a thousand at once at most. Their buckets are
+    derived again."""
+    return _changed(name, "accept", digests)
+
+
+def _withdraw(name: str, digests: Sequence[str]) -> Call[Expectations]:
+    """Set rows aside again that were accepted."""
+    return _changed(name, "withdraw", digests)
+
+
+def _changed(name: str, what: str, digests: Sequence[str]) -> Call[Expectations]:
+    body = {what: list(digests)}
+    path = in_project("pipelines", name, "expectations")
+    return Call("POST", path, _expectations_of, {**MASTER, "json": body, "repeatable": True})
+
+
 def _wait_until_fresh(
     name: str,
     until: datetime | None = None,
@@ -300,6 +376,9 @@ class Pipelines(Part):
     skip = blocking(_skip)
     pause = blocking(_pause)
     resume = blocking(_resume)
+    expectations = blocking(_expectations)
+    accept = blocking(_accept)
+    withdraw = blocking(_withdraw)
     wait_until_fresh = blocking_flow(_wait_until_fresh)
 
 
@@ -317,6 +396,9 @@ class AsyncPipelines(AsyncPart):
     skip = awaited(_skip)
     pause = awaited(_pause)
     resume = awaited(_resume)
+    expectations = awaited(_expectations)
+    accept = awaited(_accept)
+    withdraw = awaited(_withdraw)
     wait_until_fresh = awaited_flow(_wait_until_fresh)
 
 

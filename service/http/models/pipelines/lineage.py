@@ -29,7 +29,8 @@ class LineageReader(AnswerBody):
 
 class LineageCollection(AnswerBody):
     name: str
-    derived_by: str | None = Field(description="The pipeline that fills it; null: clients do.")
+    derived_by: str | None = Field(description="The pipeline that fills it; null: clients and sources do.")
+    sources: list[str] = Field(description="The sources that bring events to it, by name.")
 
 
 class LineageAnswer(AnswerBody):

@@ -17,7 +17,8 @@ class SourceSummary(AnswerBody):
     every_seconds: float
     version: Count
     revision: str | None
-    health: Literal["new", "reading", "current", "failing"]
+    health: Literal["new", "reading", "current", "failing", "paused"]
+    paused: bool = Field(description="Whether it is not read until it is resumed.")
     problem: str | None = Field(description="Why it could not be read last, or what of it is not read.")
     events: Count = Field(description="That it brought; of rows with one id one is stored.")
     refused: Count = Field(description="Rows that were left out.")

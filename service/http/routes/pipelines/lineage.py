@@ -54,7 +54,8 @@ area = RouteArea(
 )
 async def lineage(call: OfProject) -> Response:
     """Pipelines and what they fill, saved queries, datasets, cohorts, dashboards, alerts and reports, each
-    with what it names in its definition. Who may not edit is shown neither pipelines nor reports."""
+    with what it names in its definition. Who may not edit is shown neither
+    pipelines, sources nor reports."""
     pairs = pairs_of(call.request.scope)
     check_parameters(pairs, ("event_collection",), "lineage")
     collection = parameter(pairs, "event_collection")
@@ -65,7 +66,8 @@ async def lineage(call: OfProject) -> Response:
         if collection is not None:
             lineage = lineage.of(collection)
         collections = [
-            {"name": name, "derived_by": pipeline} for name, pipeline in lineage.collections().items()
+            {"name": name, "derived_by": filled.pipeline, "sources": filled.sources}
+            for name, filled in lineage.collections().items()
         ]
         return {
             "collections": collections,

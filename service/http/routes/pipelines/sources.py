@@ -1,6 +1,6 @@
-"""Sources: how far they are, and reading one now.
+"""Sources: how far they are, reading one now, and pausing.
 
-/3.0/projects/P/sources[/NAME[/run]]
+/3.0/projects/P/sources[/NAME[/run | /pause | /resume]]
 """
 
 from __future__ import annotations
@@ -89,6 +89,41 @@ async def run(call: OfProject) -> Response:
     return json_answer(await call.parts.in_thread(asked))
 
 
+@area.post(
+    f"{_ONE}/pause",
+    EDITS,
+    "Pause a source",
+    ok(SourceSummary, "The source, paused."),
+    examples=(Example(_NAMED), Example(_NONE, status=404)),
+    name="pause_source",
+)
+async def pause(call: OfProject) -> Response:
+    """It is not read until it is resumed; a run that executes ends as it would."""
+    return json_answer(await call.parts.in_thread(_with_paused, call, True))
+
+
+@area.post(
+    f"{_ONE}/resume",
+    EDITS,
+    "Resume a source",
+    ok(SourceSummary, "The source, which goes on where it was."),
+    examples=(Example(_NAMED), Example(_NONE, status=404)),
+    name="resume_source",
+)
+async def resume(call: OfProject) -> Response:
+    """Resuming one that is not paused changes nothing."""
+    return json_answer(await call.parts.in_thread(_with_paused, call, False))
+
+
+def _with_paused(call: ProjectCall, paused: bool) -> Json:
+    """Blocks. Raises NotFound."""
+    name = segment_of(call.request.scope, 5)
+    changed = call.parts.catalog.sources.set_paused(call.caller.project.id, name, paused)
+    if changed is None:
+        raise NotFound.named("source", name)
+    return _summary(changed, overview_of_source(call.parts.catalog, changed))
+
+
 def _found(call: ProjectCall) -> StoredSource:
     """Blocks. Raises NotFound."""
     name = segment_of(call.request.scope, 5)
@@ -120,6 +155,7 @@ def _summary(stored: StoredSource, overview: SourceOverview) -> Json:
         "version": stored.version,
         "revision": stored.revision,
         "health": overview.health,
+        "paused": stored.paused,
         "problem": overview.problem,
         "events": stored.events,
         "refused": stored.refused,

@@ -33,6 +33,28 @@ def site(tmp_path: Path) -> Iterator[SourceSite]:
         made.close()
 
 
+def test_a_paused_source_is_not_read_until_it_is_resumed(site: SourceSite) -> None:
+    site.apply(ORDERS)
+    assert site.told("POST", "sources/orders/pause")["health"] == "paused"
+    site.write("orders/1.csv", FIRST)
+    site.told("POST", "sources/orders/run")  # It waits, as what is asked of a paused pipeline does.
+    assert (site.read(), site.source()["events"]) == (0, 0)
+    assert site.told("POST", "sources/orders/resume")["paused"] is False
+    assert site.read() == 1
+    assert (site.source()["events"], site.source()["health"]) == (2, "current")
+    # A run that was queued before the pause waits too; applying the folder again does not resume.
+    site.write("orders/2.csv", SECOND)
+    site.whole.now_us += 3_600_000_000
+    site.planner.run_due(site.whole.now_us)
+    site.told("POST", "sources/orders/pause")
+    site.apply(ORDERS.replace('"orders/*"', '["orders/*"]'))
+    assert not site.worker.execute_next()
+    assert (site.source()["paused"], site.source()["version"]) == (True, 2)
+    site.told("POST", "sources/orders/resume")
+    assert site.worker.execute_next()
+    assert site.count() == 3
+
+
 def test_each_file_is_read_once_whatever_its_format(site: SourceSite) -> None:
     assert site.apply(ORDERS) == [{"action": "create", "name": "orders"}]
     assert site.source()["health"] == "new"
