@@ -15,7 +15,7 @@ from service.cli import backup, files, people, shell_audit, tenants
 from service.cli.command_parser import CommandParser
 from service.cli.errors import CannotDo, reason_of
 from service.cli.pipelines import arguments as pipelines
-from service.cli.pipelines import runs, secrets
+from service.cli.pipelines import plugins, runs, secrets
 
 if TYPE_CHECKING:
     # Imported where used, since the server's modules cannot be imported on native Windows.
@@ -83,6 +83,7 @@ def _parser(command: Sequence[str]) -> CommandParser:
     _add_demo(commands, selected=list(command) == ["demo"])
     _add_mcp(commands, selected=list(command) == ["mcp"])
     pipelines.add_commands(commands, next(iter(command), None), _add_data, _of_pipelines)
+    plugins.add_plugins(commands, _say)
     files.add_files(commands, _add_data, _files)
     _add_check(commands)
     _add_repair(commands)

@@ -77,6 +77,7 @@ ROOMS = {
         "datasets",
         "exports",
         "imports",
+        "plugins",
         "pipelines",
         "people",
         "alerts",

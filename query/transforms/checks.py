@@ -8,6 +8,8 @@ text in the column ``ASIDE`` and nothing in all others. It is JSON: for each exp
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from query.sql.statement import Statement, bound, joined, name, sql
 from query.transforms.nodes import (
     BucketSpan,
@@ -15,12 +17,16 @@ from query.transforms.nodes import (
     Holds,
     InRange,
     InReference,
+    JudgedRows,
+    JudgedWhole,
     MatchesPattern,
     OfType,
     OneOfValues,
+    PluginRules,
     Required,
     RowCount,
     RowRule,
+    Rule,
     Severity,
     Unique,
     ValueType,
@@ -30,6 +36,8 @@ from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP
 ASIDE = "acumen_aside"
 ACCEPTED = "acumen_accepted"
 """A table with a column ``digest``: rows that somebody accepted as they are."""
+JUDGED = "acumen_judged"
+"""The column with the numbers of the rules that other code found a row to break (``JudgedRows``)."""
 ValueRule = OfType | InRange | MatchesPattern | OneOfValues | InReference
 """Rules of a value that is there."""
 _BROKEN = "acumen_broken"
@@ -49,12 +57,11 @@ def checked_rows(expect: Expect, rows: Statement) -> Statement:
     """The rows, each with the numbers of the rules that it breaks; with ``quarantine`` its digest too."""
     cases = [
         sql("CASE WHEN {} THEN {} END", _breaks(rule, rows), bound(number))
-        for number, rule in enumerate(expect.rules)
-        if not isinstance(rule, RowCount)
+        for number, rule in _of_rows(expect)
     ]
     listed = joined(", ", cases) if cases else Statement("NULL")
     broken = sql("list_filter(CAST([{}] AS INTEGER[]), lambda rule: rule IS NOT NULL)", listed)
-    marked = sql("SELECT *, {} AS {} FROM {}", broken, name(_BROKEN), rows)
+    marked = sql("SELECT *{}, {} AS {} FROM {}", _unjudged(expect), broken, name(_BROKEN), rows)
     if expect.severity is not Severity.QUARANTINE:
         return marked
     # What was accepted breaks nothing. Rows get a digest only where they break something.
@@ -73,6 +80,22 @@ def checked_rows(expect: Expect, rows: Statement) -> Statement:
         name(_BROKEN),
         digest,
     )
+
+
+def _of_rows(expect: Expect) -> list[tuple[int, RowRule]]:
+    """The rules that each row keeps or breaks, with their numbers."""
+    return [(number, rule) for number, rule in enumerate(expect.rules) if is_of_rows(rule)]
+
+
+def is_of_rows(rule: Rule) -> TypeGuard[RowRule]:
+    """Whether each row keeps or breaks the rule; others are about all rows."""
+    return not isinstance(rule, RowCount | JudgedWhole | PluginRules)
+
+
+def _unjudged(expect: Expect) -> Statement:
+    """Leaves out what was judged elsewhere."""
+    is_judged = any(isinstance(rule, JudgedRows) for rule in expect.rules)
+    return sql(" EXCLUDE ({})", name(JUDGED)) if is_judged else Statement("")
 
 
 def kept_rows(expect: Expect, checked: Statement) -> Statement:
@@ -100,8 +123,7 @@ def aside_rows(expect: Expect, step: int, checked: Statement, bucket: BucketSpan
                 name(_BROKEN),
                 bound(number),
             )
-            for number, rule in enumerate(expect.rules)
-            if not isinstance(rule, RowCount)
+            for number, _ in _of_rows(expect)
         ),
     )
     told = sql(
@@ -171,6 +193,8 @@ def _breaks(rule: RowRule, rows: Statement) -> Statement:
             return sql("NOT {}", _has_value(name(column)))
         case Unique(columns):
             return _repeats(columns, rows)
+        case JudgedRows(_, number):
+            return sql("list_contains({}, {})", name(JUDGED), bound(number))
         case Holds(expression):
             return sql("({}) IS FALSE", Statement(f"{expression}\n" if "--" in expression else expression))
         case OfType() | InRange() | MatchesPattern() | OneOfValues() | InReference():

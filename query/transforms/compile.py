@@ -16,6 +16,7 @@ from query.transforms.nodes import (
     Compute,
     Dedupe,
     Drop,
+    EnrichColumns,
     Expect,
     Explode,
     Function,
@@ -26,6 +27,7 @@ from query.transforms.nodes import (
     OnError,
     Operation,
     Parse,
+    PluginOperation,
     Python,
     RenameColumns,
     Select,
@@ -150,7 +152,7 @@ def derived_together(operations: Sequence[Operation], buckets: Sequence[BucketSp
     bucket alone, and keeps its time."""
     for operation in operations:
         match operation:
-            case Dedupe() | Sessionise() | Sql() | Python() | Expect():
+            case Dedupe() | Sessionise() | Sql() | Python() | PluginOperation() | EnrichColumns() | Expect():
                 return False
             case AggregateRows(every_us=every_us):
                 # Windows begin with the first bucket: they must begin with each of the others too.

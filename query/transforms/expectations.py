@@ -15,9 +15,13 @@ from query.transforms.nodes import (
     Holds,
     InRange,
     InReference,
+    JudgedRows,
+    JudgedWhole,
     MatchesPattern,
     OfType,
     OneOfValues,
+    PluginCall,
+    PluginRules,
     Required,
     RowCount,
     Rule,
@@ -30,10 +34,15 @@ from storage.instants import parse_instant
 RULES_MAX = 200
 VALUES_MAX = 10_000
 NAME_MAX = 100
+CalledPlugin = Callable[[Fields, str, str], PluginCall]
+"""A step, the key that names a plugin, and its kind → the plugin, with its settings."""
 
 
 def read_expectation(
-    step: Fields, references: Mapping[str, Sequence[str]], check_regex: CheckRegex
+    step: Fields,
+    references: Mapping[str, Sequence[str]],
+    check_regex: CheckRegex,
+    called: CalledPlugin,
 ) -> Expect:
     """An operation ``expect``. ``references``: name → columns of the table. Raises InvalidPipeline."""
     name = step.text("expect")
@@ -49,9 +58,10 @@ def read_expectation(
         "in_reference": lambda key: _covered(step, key, references),
         "holds": lambda key: map(Holds, step.texts(key)),
         "rows": lambda key: _rows(step.table(key)),
+        "plugin": lambda key: [PluginRules(called(step, key, "expectation"))],
     }
     rules = tuple(rule for key, read in kinds.items() if step.has(key) for rule in read(key))
-    known = {"expect", *kinds, "severity", "tolerate"}
+    known = {"expect", *kinds, "severity", "tolerate"} | ({"settings"} if step.has("plugin") else set())
     for key in step.values:
         if key not in known:
             raise unknown(step.place, key, known)
@@ -201,6 +211,10 @@ def label(rule: Rule) -> str:
             return f"holds: {expression}"
         case RowCount(low, high):
             return f"rows: {_ends(low, high)}"
+        case JudgedRows(name) | JudgedWhole(name):
+            return name
+        case PluginRules(plugin):
+            return f"plugin: {plugin.name}"
     raise TypeError(rule)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeGuard
 
 from query.language.nodes import Filter
 
@@ -173,6 +174,34 @@ class Python:
     """arrow, pandas or polars."""
 
 
+@dataclass(frozen=True, slots=True)
+class PluginCall:
+    """A plugin that a step names."""
+
+    name: str
+    settings: str
+    """Canonical JSON."""
+    release: str
+    """The package and its version, as they were when the folder was applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginOperation:
+    """A plugin that makes rows of rows."""
+
+    plugin: PluginCall
+
+
+@dataclass(frozen=True, slots=True)
+class EnrichColumns:
+    """Columns below ``output`` that a plugin finds out from others."""
+
+    plugin: PluginCall
+    inputs: tuple[tuple[str, str], ...]
+    """What the plugin calls a column, and the column."""
+    output: str
+
+
 class Severity(StrEnum):
     """What follows where rows break an expectation."""
 
@@ -253,9 +282,38 @@ class RowCount:
     high: int | None
 
 
-RowRule = Required | OfType | InRange | MatchesPattern | OneOfValues | Unique | InReference | Holds
+@dataclass(frozen=True, slots=True)
+class PluginRules:
+    """The rules of a plugin, which are known once it has seen the rows."""
+
+    plugin: PluginCall
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRows:
+    """A rule that was judged row by row: ``JUDGED`` has the numbers of those that a row breaks."""
+
+    name: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedWhole:
+    """A rule about all rows that was judged."""
+
+    name: str
+    problem: str | None
+
+
+OutsideRules = PluginRules
+"""Rules that other code judges: ``JudgedRows`` and ``JudgedWhole`` take their place when it has."""
+RowRule = (
+    Required | OfType | InRange | MatchesPattern | OneOfValues | Unique | InReference | Holds | JudgedRows
+)
 """A rule that each row keeps or breaks. A null keeps all but ``Required``."""
-Rule = RowRule | RowCount
+WholeRule = RowCount | JudgedWhole
+"""A rule about all rows together."""
+Rule = RowRule | WholeRule | OutsideRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +342,25 @@ Operation = (
     | AggregateRows
     | Sql
     | Python
+    | PluginOperation
+    | EnrichColumns
     | Expect
 )
+
+
+OutsideStep = Python | PluginOperation | EnrichColumns
+"""A step that code other than SQL runs."""
+OUTSIDE = (Python, PluginOperation, EnrichColumns)
+
+
+def is_outside(rule: Rule) -> TypeGuard[OutsideRules]:
+    """Whether other code judges the rule."""
+    return isinstance(rule, PluginRules)
+
+
+def needs_outside(step: Operation) -> bool:
+    """Whether a step needs the rows before it as a table, for code that is not SQL."""
+    return isinstance(step, OUTSIDE) or (isinstance(step, Expect) and any(map(is_outside, step.rules)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from query.transforms.nodes import (
     Compute,
     Dedupe,
     Drop,
+    EnrichColumns,
     Expect,
     Explode,
     Function,
@@ -27,6 +29,8 @@ from query.transforms.nodes import (
     OnError,
     Operation,
     Parse,
+    PluginCall,
+    PluginOperation,
     Python,
     RenameColumns,
     Select,
@@ -52,9 +56,11 @@ class OperationReader:
         references: Mapping[str, Sequence[str]],
         limits: Limits,
         check_regex: CheckRegex,
+        plugins: Mapping[str, str] = {},
     ) -> None:
-        """``masks``: name → filters as JSON; ``references``: name → columns of the table."""
-        self._masks, self._references = masks, references
+        """``masks``: name → filters as JSON; ``references``: name → columns of the table; ``plugins``: kind
+        and name, as ``operation:name`` → the package and its version."""
+        self._masks, self._references, self._plugins = masks, references, plugins
         self._limits, self._check_regex = limits, check_regex
         self._kinds: dict[str, Callable[[Fields, str], Operation]] = {
             "mask": self._mask,
@@ -71,6 +77,8 @@ class OperationReader:
             "aggregate": self._aggregate,
             "sql": lambda step, key: Sql(step.text(key).strip().rstrip(";")),
             "python": self._python,
+            "plugin": self._plugin,
+            "enrich": self._enrich,
             "expect": self._expect,
         }
 
@@ -98,6 +106,8 @@ class OperationReader:
 
     def _read(self, step: Fields) -> Operation:
         named = [key for key in step.values if key in self._kinds]
+        if "expect" in named:
+            named = ["expect"]
         if len(named) != 1:
             if not named and step.values:
                 raise unknown(step.place, next(iter(step.values)), self._kinds)
@@ -182,7 +192,28 @@ class OperationReader:
         return operation
 
     def _expect(self, step: Fields, key: str) -> Operation:
-        return read_expectation(step, self._references, self._check_regex)
+        return read_expectation(step, self._references, self._check_regex, self._called)
+
+    def _plugin(self, step: Fields, key: str) -> Operation:
+        return PluginOperation(self._called(step, key, "operation"))
+
+    def _enrich(self, step: Fields, key: str) -> Operation:
+        output = step.text("output")
+        if output.split(".")[0] == "keen":
+            raise step.wrong("output", "a column that is not in 'keen'")
+        return EnrichColumns(self._called(step, key, "enricher"), step.pairs("input"), output)
+
+    def _called(self, step: Fields, key: str, kind: str) -> PluginCall:
+        """The plugin that a step names, with its settings."""
+        name, release = step.text(key), self._plugins.get(f"{kind}:{step.values[key]}")
+        if release is None:
+            raise InvalidPipeline(
+                step.at(key),
+                f"there is no {kind} plugin '{name[:100]}': 'acumen plugins' lists those that are installed.",
+            )
+        settings = Fields.of(step.at("settings"), step.raw("settings", {}))
+        text = json.dumps(settings.values, sort_keys=True, separators=(",", ":"), default=str)
+        return PluginCall(name, text, release)
 
     def _python(self, step: Fields, key: str) -> Operation:
         entry, frame = step.text(key), step.text("frame", "arrow")

@@ -23,13 +23,14 @@ from query.language.filters import CheckRegex
 from query.language.timeframe import parse_timezone
 from query.limits import Limits
 from query.transforms.fields import Fields, InvalidPipeline
-from query.transforms.nodes import Expect, Operation, Python, Severity, ValueType
+from query.transforms.nodes import Expect, Operation, Python, Severity, ValueType, needs_outside
 from query.transforms.parse import OperationReader
 from service.ingest.admission import check_collection_name
 from service.pipelines.freshness.recipients import Recipient, read_deadline, read_recipients
 from service.pipelines.references import ReadReference, Reference, read_reference
 from service.pipelines.sinks.definition import Sink, read_sinks
 from service.pipelines.sources.definition import SourceDefinition, check_collections, read_sources
+from service.plugins.installed import PluginKind, installed_plugins
 from storage.catalog.runs.records import PRIORITY_MAX
 from storage.instants import parse_instant
 
@@ -95,6 +96,11 @@ class PipelineDefinition:
     def outputs(self) -> tuple[str, ...]:
         """The collections that it fills."""
         return (self.output,) if self.quarantine is None else (self.output, self.quarantine)
+
+    @property
+    def runs_other_code(self) -> bool:
+        """Whether any step is run by code that is not SQL."""
+        return any(map(needs_outside, self.operations))
 
     @property
     def runs_python(self) -> bool:
@@ -185,6 +191,7 @@ def checked(name: str, stored: Mapping[str, Any], code: str, around: CheckContex
         {key: value.columns for key, value in references.items()},
         around.limits,
         around.check_regex,
+        stored.get("plugins", {}),
     )
     sources = fields.texts("from")
     if len(sources) > SOURCES_MAX:
@@ -314,11 +321,30 @@ def _stored(
         for place in step["in_reference"].values()
         if isinstance(place, str)
     }
+    plugins = _named_plugins(steps)
     return {
         "pipeline": pipeline,
+        # Left out where there are none: definitions that are stored already have no such part.
+        **({"plugins": plugins} if plugins else {}),
         "masks": {name: _mask(name, masks[name]) for name in sorted(used & masks.keys())},
         "references": {name: references[name].stored() for name in sorted(joined & references.keys())},
     }
+
+
+def _named_plugins(steps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """``kind:name`` → package and version, of the installed plugins that steps name."""
+    found: dict[str, str] = {}
+    for step in steps:
+        kind, key = PluginKind.OPERATION, "plugin"
+        if "expect" in step:
+            kind = PluginKind.EXPECTATION
+        elif "enrich" in step:
+            kind, key = PluginKind.ENRICHER, "enrich"
+        name = step.get(key)
+        plugin = installed_plugins().get((kind, name)) if isinstance(name, str) else None
+        if plugin is not None:
+            found[f"{kind}:{name}"] = plugin.release
+    return found
 
 
 def _mask(name: str, value: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,7 +31,19 @@ from query.transforms.compile import (
     derived_together,
     reference_table,
 )
-from query.transforms.nodes import BucketSpan, Expect, InReference, Lookup, Mask, Operation, Python, Severity
+from query.transforms.nodes import (
+    OUTSIDE,
+    BucketSpan,
+    Expect,
+    InReference,
+    Lookup,
+    Mask,
+    Operation,
+    OutsideStep,
+    Python,
+    Severity,
+    needs_outside,
+)
 from query.untrusted.answer import SqlQuery, Surroundings, answer_sql
 from query.untrusted.messages import Format
 from query.untrusted.processes import SqlProcesses
@@ -48,8 +59,9 @@ from service.pipelines.expectations.reports import (
     read_aside,
     without_aside,
 )
-from service.pipelines.python_operation import OperationFailed
+from service.pipelines.outside.code import OutsideCode
 from service.pipelines.references import Reference, ReferenceStore
+from service.plugins.confined import CodeFailed
 from storage.columns.arrow_lanes import Unstorable, lanes_of_table
 from storage.events.validation import EventLimits
 from storage.files.derived_buckets import DerivedRows
@@ -84,9 +96,6 @@ class Derivation:
         return 0 if self.quarantined is None else len(self.quarantined.times)
 
 
-RunPython = Callable[[Python, pa.Table, Deadline], pa.Table]
-
-
 @dataclass
 class Deriver:
     """Derives buckets. Used by one thread."""
@@ -99,7 +108,7 @@ class Deriver:
     limits: Limits
     sql_limits: SqlLimits
     event_limits: EventLimits
-    run_python: RunPython
+    outside: OutsideCode
 
     def derive(
         self,
@@ -244,6 +253,17 @@ def _typed(rows: pa.Table) -> Statement:
     return sql("SELECT *{} FROM {}", replaced, Statement(_GIVEN))
 
 
+def segments(operations: Sequence[Operation]) -> list[list[Operation]]:
+    """The operations as parts, each of which is run at once: a step of other code alone, and statements,
+    which begin anew with an expectation that other code judges."""
+    parts: list[list[Operation]] = []
+    for one in operations:
+        if not parts or needs_outside(one) or isinstance(parts[-1][0], OUTSIDE):
+            parts.append([])
+        parts[-1].append(one)
+    return parts
+
+
 @dataclass
 class _BucketRun:
     deriver: Deriver
@@ -267,27 +287,40 @@ class _BucketRun:
         rest = [*declared(self.definition.columns), *operations[len(masks) :]]
         self._done = len(masks) - len(self.definition.columns)
         rows: pa.Table | None = None
-        for is_python, group in groupby(rest, lambda one: isinstance(one, Python)):
-            listed = list(group)
-            for part in [[one] for one in listed] if is_python else [listed]:
-                rows = self._python(part[0], rows, masks) if is_python else self._sql(part, rows, masks)
-                self._done += len(part)
+        for part in segments(rest):
+            first = part[0]
+            if isinstance(first, OUTSIDE):
+                rows = self._made_outside(first, rows, masks)
+            elif isinstance(first, Expect) and needs_outside(first):
+                given = self._sql([], rows, masks) if rows is None else rows
+                judged, rows = self._judged(first, given)
+                rows = self._sql([judged, *part[1:]], rows, masks)
+            else:
+                rows = self._sql(part, rows, masks)
+            self._done += len(part)
         return self._sql([], rows, masks) if rows is None else rows
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self.deriver.sql_limits.timeout_seconds, self.cancel)
 
-    def _python(self, operation: Operation, rows: pa.Table | None, masks: Sequence[Mask]) -> pa.Table:
-        assert isinstance(operation, Python)
+    def _made_outside(self, step: OutsideStep, rows: pa.Table | None, masks: Sequence[Mask]) -> pa.Table:
         given = self._sql([], rows, masks) if rows is None else rows
         try:
-            made = self.deriver.run_python(operation, given, self._deadline())
-        except OperationFailed as error:
+            made = self.deriver.outside.made(step, given, self._deadline())
+        except CodeFailed as error:
             raise DerivationFailed(f"steps[{self._done}]: {error}") from None
         problem = _refused(made, self.deriver.sql_limits.rows_max)
         if problem:
-            raise DerivationFailed(f"steps[{self._done}]: {operation.entry} returned {problem}")
+            name = step.entry if isinstance(step, Python) else step.plugin.name
+            raise DerivationFailed(f"steps[{self._done}]: {name} returned {problem}")
         return _marked(made, given)
+
+    def _judged(self, expect: Expect, rows: pa.Table) -> tuple[Expect, pa.Table]:
+        """The expectation once other code has judged its rules, and the rows with what it found."""
+        try:
+            return self.deriver.outside.judged(expect, rows, self._deadline())
+        except CodeFailed as error:
+            raise DerivationFailed(f"steps[{self._done}]: {error}") from None
 
     def _sql(self, operations: Sequence[Operation], rows: pa.Table | None, masks: Sequence[Mask]) -> pa.Table:
         expects = {number: one for number, one in enumerate(operations) if isinstance(one, Expect)}

@@ -25,11 +25,11 @@ from service.pipelines.expectations.quarantine import NO_ROWS
 from service.pipelines.expectations.reports import text_of as text_of_reports
 from service.pipelines.inputs import Inputs, Parts, events_of, text_of
 from service.pipelines.planning import bucket_of, compared, is_delivery, kept_from
-from service.pipelines.python_operation import OperationFailed
 from service.pipelines.sinks.definition import FolderSink
 from service.pipelines.sinks.folders import SinkFolder
 from service.pipelines.sinks.outgoing import delivery_of
 from service.pipelines.toolbox import Toolbox
+from service.plugins.confined import CodeFailed
 from service.workflows.context import RunContext, RunResult
 from service.workflows.errors import RunPostponed, RunRefused
 from storage.catalog.derived.pipeline_records import BucketState, DerivedBucket, StoredPipeline
@@ -161,7 +161,7 @@ class BucketRuns:
         except QueryCancelled:
             context.check()
             raise
-        except (DerivationFailed, OperationFailed, TooManyProperties, QueryError) as error:
+        except (DerivationFailed, CodeFailed, TooManyProperties, QueryError) as error:
             if len(group) > 1:
                 # Alone, it is known which of them is at fault, and the others are derived.
                 return self._one_by_one(stored, definition, inputs, group, context)

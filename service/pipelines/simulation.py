@@ -88,8 +88,8 @@ def fault_of(
     project_id: str, definition: PipelineDefinition, sources: Mapping[str, Source], deriver: Deriver
 ) -> str | None:
     """Why its steps would fail on the events of today, whatever these are: an unknown column, a wrong type.
-    None where nothing is found, and where that cannot be said: without events, and for Python."""
-    if definition.runs_python or not any(source.known for source in sources.values()):
+    None where nothing is found, and where that cannot be said: without events, and for other code."""
+    if definition.runs_other_code or not any(source.known for source in sources.values()):
         return None
     try:
         deriver.derive(project_id, definition, sources, _NOWHEN, CancelToken())

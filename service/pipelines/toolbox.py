@@ -11,8 +11,11 @@ from query.untrusted.processes import SqlProcesses
 from service.pipelines.definition import CheckContext
 from service.pipelines.execution import Deriver
 from service.pipelines.inputs import PipelineReader
-from service.pipelines.python_operation import PythonRunner
+from service.pipelines.outside.code import OutsideCode
+from service.pipelines.outside.python_operation import PythonRunner
 from service.pipelines.references import ReferenceStore
+from service.plugins.confined import ChildLimits
+from service.plugins.running import PluginRunner
 from service.settings import Settings
 from storage.catalog.catalog import Catalog
 from storage.events.validation import EventLimits
@@ -46,8 +49,8 @@ class Toolbox:
         settings, folder = self.settings, self.catalog.folder
         if self._processes is None:
             self._processes = SqlProcesses(folder.tmp / "pipelines", settings.sql_idle_seconds)
-        python = PythonRunner(
-            code, settings.pipeline_memory_bytes, settings.pipeline_timeout_seconds, lifeline
+        limits = ChildLimits(
+            settings.pipeline_memory_bytes, settings.pipeline_timeout_seconds, lifeline=lifeline
         )
         return Deriver(
             engine=self.engine,
@@ -57,7 +60,7 @@ class Toolbox:
             limits=replace(settings.query_limits, rows_max=0),
             sql_limits=settings.pipeline_sql_limits,
             event_limits=EventLimits(),
-            run_python=python,
+            outside=OutsideCode(PythonRunner(code, limits), PluginRunner(limits)),
         )
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ from service.pipelines.expectations.accepting import DIGEST, NotAccepted, change
 from service.pipelines.expectations.reports import findings_of
 from service.pipelines.freshness.overview import estimated
 from service.pipelines.freshness.standings import PipelineStandings
+from service.pipelines.outside.checking import check_plugins
 from service.pipelines.references import FolderReferences
 from service.pipelines.simulation import fault_of
 from service.pipelines.sinks.checking import check_targets
@@ -83,6 +84,7 @@ def plan(args: argparse.Namespace, at: Opened) -> int:
     """Prints what ``apply`` would change, what it takes on a day, and what would fail, which makes it 1."""
     folder = _folder(args, at)
     check_targets(at.catalog, at.project_id, folder.pipelines, at.settings)
+    check_plugins(folder.pipelines)
     check_sources(at.catalog, at.project_id, at.settings, folder.sources)
     stored = {one.name: one for one in at.catalog.pipelines.of_project(at.project_id)}
     steps = applying.differences(folder, list(stored.values()))
@@ -127,6 +129,7 @@ def apply(args: argparse.Namespace, at: Opened) -> int:
     """Makes the project's pipelines those of the folder."""
     folder = _folder(args, at)
     check_targets(at.catalog, at.project_id, folder.pipelines, at.settings)
+    check_plugins(folder.pipelines)
     check_sources(at.catalog, at.project_id, at.settings, folder.sources)
     of_sources = applying.source_differences(at.catalog, at.project_id, folder)
     with shell_audit.noting(at.catalog, args):

@@ -13,9 +13,9 @@ from service.pipelines import simulation
 from service.pipelines.definition import PipelineDefinition, PipelineFolder
 from service.pipelines.execution import DerivationFailed, Deriver
 from service.pipelines.inputs import events_of
-from service.pipelines.python_operation import OperationFailed
 from service.pipelines.references import FolderReferences
 from service.pipelines.toolbox import Toolbox
+from service.plugins.confined import CodeFailed
 from storage.columns.shredder import Shredder
 from storage.errors import StorageError
 from storage.files.derived_buckets import DerivedRows
@@ -39,7 +39,7 @@ def simulate_all(
             try:
                 failed += not _golden(folder, definition, deriver, shredder, say)
                 _newest(tools, project_id, definition, deriver, now_us, say)
-            except (DerivationFailed, OperationFailed, QueryError, StorageError, OSError) as error:
+            except (DerivationFailed, CodeFailed, QueryError, StorageError, OSError) as error:
                 failed += 1
                 say(f"  failed: {error}")
                 if isinstance(error, DerivationFailed):

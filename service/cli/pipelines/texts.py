@@ -170,7 +170,7 @@ def findings(reports: Sequence[ExpectationReport]) -> list[str]:
     """A line for each expectation: what it found."""
     lines = []
     for one in reports:
-        broken = [f"{rule.rule} ({rule.broken:,})" for rule in one.rules if rule.broken]
+        broken = [f"{rule.rule} ({rule.found or f'{rule.broken:,}'})" for rule in one.rules if rule.broken]
         found = f"{one.faulty:,} of {_many(one.rows, 'row')} faulty: {'; '.join(broken)}" if broken else "met"
         lines.append(f"expectation '{one.name}' ({one.severity}): {found}")
     return lines

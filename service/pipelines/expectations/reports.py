@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from query.transforms.checks import ASIDE
 from query.transforms.expectations import label
-from query.transforms.nodes import Expect, RowCount, Severity
+from query.transforms.nodes import Expect, JudgedWhole, RowCount, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class RuleReport:
 
     rule: str
     broken: int
+    found: str | None = None
+    """What is wrong, of a rule about all rows that says so itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,16 @@ class ExpectationReport:
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> ExpectationReport:
         """Reads what ``described`` gave."""
-        rules = [RuleReport(one["rule"], one["broken"]) for one in value["rules"]]
+        rules = [RuleReport(one["rule"], one["broken"], one.get("found")) for one in value["rules"]]
         severity = Severity(value["severity"])
         return cls(value["name"], severity, value["rows"], value["faulty"], value["broken"], rules)
 
 
 def rules_of(report: ExpectationReport) -> list[dict[str, Any]]:
-    return [{"rule": one.rule, "broken": one.broken} for one in report.rules]
+    return [
+        {"rule": one.rule, "broken": one.broken, **({"found": one.found} if one.found else {})}
+        for one in report.rules
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ def _summed(reports: Sequence[ExpectationReport]) -> Findings:
         sum(one.rows for one in reports),
         sum(one.faulty for one in reports),
         any(one.broken for one in reports),
-        [RuleReport(rule.rule, broken[rule.rule]) for rule in newest.rules],
+        [RuleReport(rule.rule, broken[rule.rule], rule.found) for rule in newest.rules],
     )
     return Findings(total, len(reports), sum(one.broken for one in reports))
 
@@ -159,7 +164,11 @@ def _report(expect: Expect, rows: int, faulty: int, broken: Mapping[str, int]) -
             fits = (rule.low is None or rows >= rule.low) and (rule.high is None or rows <= rule.high)
             count = 0 if fits else 1
             wrong_count = wrong_count or not fits
-        rules.append(RuleReport(label(rule), count))
+        elif isinstance(rule, JudgedWhole):
+            count = 0 if rule.problem is None else 1
+            wrong_count = wrong_count or count > 0
+        found = rule.problem if isinstance(rule, JudgedWhole) else None
+        rules.append(RuleReport(label(rule), count, found))
     too_many = faulty > expect.tolerated * rows
     return ExpectationReport(expect.name, expect.severity, rows, faulty, wrong_count or too_many, rules)
 
@@ -181,4 +190,6 @@ def check_reports(reports: Sequence[ExpectationReport]) -> None:
 def _sentence(rule: RuleReport, rows: int) -> str:
     if rule.rule.startswith("rows: "):
         return f"{rule.rule}, not {rows:,}"
+    if rule.found:
+        return f"{rule.rule}: {rule.found}"
     return f"{rule.rule} ({rule.broken:,} of {rows:,} rows)"

@@ -105,7 +105,8 @@ class PipelineDetails(PipelineSummary):
 
 class FoundRule(AnswerBody):
     rule: str = Field(description="In words.")
-    broken: Count = Field(description="How many rows broke it; for a rule of the number of rows 1 or 0.")
+    broken: Count = Field(description="How many rows broke it; for a rule about all rows 1 or 0.")
+    found: str | None = Field(None, description="What is wrong, where a rule about all rows says so.")
 
 
 class CheckedExpectation(AnswerBody):

@@ -39,6 +39,7 @@ from service.pipelines.definition import FILE, PipelineDefinition, PipelineFolde
 from service.pipelines.expectations.reports import reports_of
 from service.pipelines.freshness.overview import Overview, stored_through
 from service.pipelines.inputs import PipelineReader
+from service.pipelines.outside.checking import check_plugins
 from service.pipelines.sinks.checking import check_targets
 from service.pipelines.sources.applying import check_sources
 from service.saved_queries.definition import moment_or_none, moment_text
@@ -259,6 +260,7 @@ def _with_folder(call: ProjectCall, sent: PipelineFiles, act: Any) -> Json:
         try:
             found = read_folder(folder, reader.around)
             check_targets(reader.catalog, call.caller.project.id, found.pipelines, call.parts.settings)
+            check_plugins(found.pipelines)
             check_sources(reader.catalog, call.caller.project.id, call.parts.settings, found.sources)
             of_sources = applying.source_differences(reader.catalog, call.caller.project.id, found)
         except InvalidPipeline as error:
