@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -147,6 +147,21 @@ class Deriver:
             quarantined = quarantined_rows(work.set_aside, span, self.event_limits)
             return [Derivation(rows, quarantined, work.reports)]
         return [Derivation(stored_rows(part, one, self.event_limits)) for one, part in _parts(table, buckets)]
+
+    def derived_rows(
+        self,
+        project_id: str,
+        definition: PipelineDefinition,
+        source: Source,
+        bucket: BucketSpan,
+        cancel: CancelToken,
+    ) -> pa.Table:
+        """The stored rows of a bucket; ``source``: the pipeline's output. Raises as ``derive`` does."""
+        if not source.known:
+            return pa.table({TIMESTAMP: pa.array([], pa.timestamp("us", "UTC"))})
+        plain = replace(definition, sources=(definition.output,), operations=(), columns=(), lookback_us=0)
+        rows = _BucketRun(self, project_id, plain, {definition.output: source}, bucket, cancel).table()
+        return rows.drop_columns([name for name in DROPPED if name in rows.column_names])
 
 
 def together(definition: PipelineDefinition, buckets: Sequence[BucketSpan]) -> bool:

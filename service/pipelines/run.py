@@ -25,13 +25,15 @@ from service.pipelines.expectations.quarantine import NO_ROWS
 from service.pipelines.expectations.reports import text_of as text_of_reports
 from service.pipelines.inputs import Inputs, Parts, events_of, text_of
 from service.pipelines.planning import bucket_of, compared, is_delivery, kept_from
-from service.pipelines.sinks.definition import FolderSink
+from service.pipelines.sinks.definition import FolderSink, PluginSink
 from service.pipelines.sinks.folders import SinkFolder
 from service.pipelines.sinks.outgoing import delivery_of
+from service.pipelines.sinks.plugins import deliver_to_plugins
+from service.pipelines.sources.connections import SecretText, revealed
 from service.pipelines.toolbox import Toolbox
 from service.plugins.confined import CodeFailed
 from service.workflows.context import RunContext, RunResult
-from service.workflows.errors import RunPostponed, RunRefused
+from service.workflows.errors import RunFailed, RunPostponed, RunRefused
 from storage.catalog.derived.pipeline_records import BucketState, DerivedBucket, StoredPipeline
 from storage.catalog.errors import PipelineChanged, TooManyProperties
 from storage.catalog.runs.records import QueuedRun
@@ -83,25 +85,67 @@ class BucketRuns:
         self, stored: StoredPipeline, definition: PipelineDefinition, bucket: BucketSpan, context: RunContext
     ) -> RunResult:
         """Deliver the rows that the bucket has now to the sinks that are not told by a message."""
-        settings, token = self._toolbox.settings, CancelToken()
-        if not any(isinstance(one, FolderSink) for one in definition.sinks):
-            return RunResult({"unchanged": True})
-        if settings.sink_folder is None:
-            raise RunRefused("The server's ACUMEN_SINK_FOLDER is not set.")
+        token = CancelToken()
         context.on_interrupt(lambda: token.cancel(QueryCancelled("The run is to end.")))
-        folder = SinkFolder(
-            settings.sink_folder, stored.project_id, self._toolbox.engine, settings.export_limits
-        )
+        found: dict[str, int] = {}
         try:
-            source = self._toolbox.reader.source(stored.project_id, definition.output)
-            seconds = settings.pipeline_timeout_seconds
-            rows = folder.deliver(definition, source, bucket, lambda: Deadline.after(seconds, token))
+            if any(isinstance(one, FolderSink) for one in definition.sinks):
+                found["rows"] = self._write_files(stored, definition, bucket, token)
+            if any(isinstance(one, PluginSink) for one in definition.sinks):
+                found["rows"] = self._give_plugins(stored, definition, bucket, token, context)
         except SourceGone:
             raise RunPostponed("Files changed meanwhile.", AGAIN_SECONDS) from None
         except QueryCancelled:
             context.check()
             raise
-        return RunResult({"rows": rows})
+        return RunResult(found or {"unchanged": True})
+
+    def _write_files(
+        self, stored: StoredPipeline, definition: PipelineDefinition, bucket: BucketSpan, token: CancelToken
+    ) -> int:
+        """How many rows the bucket has."""
+        settings = self._toolbox.settings
+        if settings.sink_folder is None:
+            raise RunRefused("The server's ACUMEN_SINK_FOLDER is not set.")
+        folder = SinkFolder(
+            settings.sink_folder, stored.project_id, self._toolbox.engine, settings.export_limits
+        )
+        source = self._toolbox.reader.source(stored.project_id, definition.output)
+        seconds = settings.pipeline_timeout_seconds
+        return folder.deliver(definition, source, bucket, lambda: Deadline.after(seconds, token))
+
+    def _give_plugins(
+        self,
+        stored: StoredPipeline,
+        definition: PipelineDefinition,
+        bucket: BucketSpan,
+        token: CancelToken,
+        context: RunContext,
+    ) -> int:
+        """How many rows the bucket has."""
+        deriver = self._toolbox.deriver(Path(), lifeline=context.lifeline)
+        version = self._catalog.deliveries.last(stored.id, bucket.start_us)
+        source = self._toolbox.reader.source(stored.project_id, definition.output)
+        if source.lacks(bucket.start_us, bucket.end_us):
+            raise RunFailed("A stored file of its rows is damaged: 'acumen check' says which.")
+        try:
+            rows = deriver.derived_rows(stored.project_id, definition, source, bucket, token)
+        except DerivationFailed as error:
+            raise RunFailed(str(error)) from None
+        if self._catalog.deliveries.last(stored.id, bucket.start_us) != version:
+            # The rows may be those of the next version: its own run delivers them under its own key.
+            raise RunPostponed("The bucket was derived again meanwhile.", AGAIN_SECONDS)
+        deliver_to_plugins(
+            stored,
+            definition,
+            bucket,
+            version,
+            rows,
+            deriver.outside.plugins,
+            lambda name: revealed(self._catalog, stored.project_id, SecretText("", name)),
+            lambda: Deadline.after(self._toolbox.settings.pipeline_timeout_seconds, token),
+        )
+        return int(rows.num_rows)
 
     def _due_with(
         self, stored: StoredPipeline, definition: PipelineDefinition, inputs: Inputs, bucket: BucketSpan

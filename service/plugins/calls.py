@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from service.plugins.contract import SinkBucket, SourcePortion
 from service.plugins.installed import PluginKind
 from service.plugins.loading import BadPlugin, RefusedSettings, found_class, made, read_settings
 
-IN, OUT, TOLD = "in.arrow", "out.arrow", "told.json"
+IN, OUT, TOLD, ROWS = "in.arrow", "out.arrow", "told.json", "rows.ndjson"
 
 
 def call(work: dict[str, Any], runner: asyncio.Runner) -> None:
@@ -144,8 +145,32 @@ def _expectation(plugin: Any, work: Mapping[str, Any], runner: asyncio.Runner) -
     _tell(findings)
 
 
+def _source(plugin: Any, work: Mapping[str, Any], runner: asyncio.Runner) -> None:
+    """Writes the rows, each a line, and tells the cursor."""
+    found = _finished(plugin.read(work["cursor"]), runner)
+    if found is None:
+        _tell(None)
+        return
+    if not isinstance(found, SourcePortion):
+        raise BadReturn(f"'read' returned a {type(found).__name__}: return a SourcePortion, or None.")
+    with open(ROWS, "wb") as file:
+        for row in found.rows:
+            if not isinstance(row, Mapping):
+                raise BadReturn(f"'read' gave a {type(row).__name__} as a row: give mappings.")
+            file.write(msgspec.json.encode(row) + b"\n")
+    _tell({"cursor": found.cursor})
+
+
+def _sink(plugin: Any, work: Mapping[str, Any], runner: asyncio.Runner) -> None:
+    with pa.memory_map(IN) as file, pa.ipc.open_stream(file) as stream:
+        rows = stream.read_all()
+        _finished(plugin.deliver(msgspec.convert(work["bucket"], SinkBucket), rows), runner)
+
+
 _DOES: dict[str, Callable[[Any, Mapping[str, Any], asyncio.Runner], None]] = {
     PluginKind.OPERATION: _operation,
     PluginKind.ENRICHER: _enricher,
     PluginKind.EXPECTATION: _expectation,
+    PluginKind.SOURCE: _source,
+    PluginKind.SINK: _sink,
 }

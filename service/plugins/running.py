@@ -13,8 +13,9 @@ import msgspec
 import pyarrow as pa
 
 from query.engine.engine import Deadline
-from service.plugins.calls import IN, OUT, TOLD
+from service.plugins.calls import IN, OUT, ROWS, TOLD
 from service.plugins.confined import ChildLimits, CodeFailed, read_rows, run_child, write_rows
+from service.plugins.contract import SinkBucket
 from service.plugins.installed import CONNECTED, InstalledPlugin, PluginKind
 
 CHECK_SECONDS = 20.0
@@ -35,6 +36,15 @@ class PluginUse:
 
     def __str__(self) -> str:
         return f"The {self.kind.words} plugin '{self.name}'"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPortion:
+    """What a source has read."""
+
+    rows: Path
+    """A JSON object on each line."""
+    cursor: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,24 @@ class PluginRunner:
             said = self._run(use, place, deadline)
             kept = read_rows(place / OUT, str(use), said)
             return kept, msgspec.json.decode((place / TOLD).read_bytes(), type=dict[str, str | None])
+
+    @contextmanager
+    def read_portion(self, use: PluginUse, cursor: Any, deadline: Deadline) -> Iterator[ReadPortion | None]:
+        """As a context: what a source has behind the cursor; None where nothing is new."""
+        with _scratch() as place:
+            said = self._run(use, place, deadline, cursor=cursor)
+            if not (place / TOLD).exists():
+                raise CodeFailed(
+                    f"{use} ended its process before it returned anything. {said[-500:]}".strip()
+                )
+            told = msgspec.json.decode((place / TOLD).read_bytes())
+            yield None if told is None else ReadPortion(place / ROWS, told["cursor"])
+
+    def deliver(self, use: PluginUse, bucket: SinkBucket, rows: pa.Table, deadline: Deadline) -> None:
+        """Give a sink the rows of a bucket."""
+        with _scratch() as place:
+            write_rows(place / IN, rows)
+            self._run(use, place, deadline, bucket=msgspec.to_builtins(bucket))
 
     def _run(self, use: PluginUse, place: Path, deadline: Deadline, **more: Any) -> str:
         work = {

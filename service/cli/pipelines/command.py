@@ -84,7 +84,7 @@ def plan(args: argparse.Namespace, at: Opened) -> int:
     """Prints what ``apply`` would change, what it takes on a day, and what would fail, which makes it 1."""
     folder = _folder(args, at)
     check_targets(at.catalog, at.project_id, folder.pipelines, at.settings)
-    check_plugins(folder.pipelines)
+    check_plugins(folder)
     check_sources(at.catalog, at.project_id, at.settings, folder.sources)
     stored = {one.name: one for one in at.catalog.pipelines.of_project(at.project_id)}
     steps = applying.differences(folder, list(stored.values()))
@@ -129,7 +129,7 @@ def apply(args: argparse.Namespace, at: Opened) -> int:
     """Makes the project's pipelines those of the folder."""
     folder = _folder(args, at)
     check_targets(at.catalog, at.project_id, folder.pipelines, at.settings)
-    check_plugins(folder.pipelines)
+    check_plugins(folder)
     check_sources(at.catalog, at.project_id, at.settings, folder.sources)
     of_sources = applying.source_differences(at.catalog, at.project_id, folder)
     with shell_audit.noting(at.catalog, args):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from query.transforms.fields import InvalidPipeline
 from service.exports.request import is_mailed_to
 from service.pipelines.definition import PipelineDefinition
-from service.pipelines.sinks.definition import FolderSink, WebhookSink
+from service.pipelines.sinks.definition import FolderSink, PluginSink, WebhookSink
+from service.plugins.secret_settings import secrets_in
 from service.settings import Settings
 from storage.catalog.catalog import Catalog
 
@@ -24,6 +26,8 @@ def check_targets(
                     f"{place}.sinks[{number}].folder",
                     "cannot be delivered to: the server's ACUMEN_SINK_FOLDER is not set.",
                 )
+            if isinstance(sink, PluginSink):
+                _check_secrets(catalog, project_id, f"{place}.sinks[{number}]", sink)
             if isinstance(sink, WebhookSink):
                 _check_webhook(catalog, project_id, f"{place}.sinks[{number}]", sink.webhook)
         for number, recipient in enumerate(definition.notify):
@@ -48,3 +52,12 @@ def _check_mail(settings: Settings, place: str, address: str) -> None:
         raise InvalidPipeline(
             place, "this server mails only to the domains of ACUMEN_MAIL_DOMAINS, and this is none of them."
         )
+
+
+def _check_secrets(catalog: Catalog, project_id: str, place: str, sink: PluginSink) -> None:
+    known = {one.name for one in catalog.secrets.of_project(project_id)}
+    for secret in secrets_in(json.loads(sink.settings)):
+        if secret not in known:
+            raise InvalidPipeline(
+                place, f"there is no secret '{secret}': set it by 'acumen secrets set {secret}'."
+            )

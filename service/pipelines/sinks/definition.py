@@ -64,7 +64,19 @@ class FolderSink:
         return f"folder {self.template}.{_SUFFIXES[self.form]}"
 
 
-Sink = WebhookSink | FolderSink
+@dataclass(frozen=True, slots=True)
+class PluginSink:
+    """The rows of each derived bucket, given to a plugin."""
+
+    plugin: str
+    settings: str
+    """Canonical JSON; secrets by their names."""
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin}"
+
+
+Sink = WebhookSink | FolderSink | PluginSink
 
 
 def read_sinks(fields: Fields, unit: str, zone: tzinfo) -> tuple[Sink, ...]:
@@ -83,16 +95,21 @@ def read_sinks(fields: Fields, unit: str, zone: tzinfo) -> tuple[Sink, ...]:
 
 
 def digest_of(sinks: Sequence[Sink]) -> str:
-    text = json.dumps(sorted(map(str, sinks)))
+    told = (f"{one} {one.settings}" if isinstance(one, PluginSink) else str(one) for one in sinks)
+    text = json.dumps(sorted(told))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _sink(fields: Fields, unit: str, zone: tzinfo) -> Sink:
     sink: Sink
-    if fields.has("webhook") == fields.has("folder"):
-        raise InvalidPipeline(fields.place, "needs either 'webhook' or 'folder'.")
+    if sum(map(fields.has, ("webhook", "folder", "plugin"))) != 1:
+        raise InvalidPipeline(fields.place, "needs either 'webhook', 'folder' or 'plugin'.")
     if fields.has("webhook"):
         sink = WebhookSink(fields.text("webhook"))
+    elif fields.has("plugin"):
+        settings = Fields.of(fields.at("settings"), fields.raw("settings", {})).values
+        text = json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str)
+        sink = PluginSink(fields.text("plugin"), text)
     else:
         template = _template(fields, unit, zone)
         sink = FolderSink(template, fields.choice("format", ExportFormat, ExportFormat.PARQUET))

@@ -12,7 +12,7 @@ from service.outbound.notices import body_of
 from service.pipelines.definition import PipelineDefinition
 from service.pipelines.planning import target_of
 from service.pipelines.sinks.content import content_of
-from service.pipelines.sinks.definition import FolderSink, WebhookSink, digest_of
+from service.pipelines.sinks.definition import WebhookSink, digest_of
 from service.saved_queries.definition import moment_text
 from storage.catalog.derived.pipeline_records import DerivedBucket, StoredPipeline
 from storage.catalog.runs.deliveries import BucketDelivery
@@ -34,7 +34,7 @@ def delivery_of(
         return None
     content = content_of(rows)
     run = None
-    if any(isinstance(one, FolderSink) for one in definition.sinks):
+    if any(not isinstance(one, WebhookSink) for one in definition.sinks):
         run = NewRun(
             stored.project_id,
             stored.name,

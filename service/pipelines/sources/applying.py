@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,8 +11,15 @@ from query.transforms.fields import InvalidPipeline
 from service.outbound.errors import OutboundRefused
 from service.outbound.policy import policy_of
 from service.pipelines.sources.connections import POSTGRES_PORT, PostgresConnection
-from service.pipelines.sources.definition import FetchedPages, QueriedRows, SourceDefinition, WatchedFiles
+from service.pipelines.sources.definition import (
+    FetchedPages,
+    PluginRows,
+    QueriedRows,
+    SourceDefinition,
+    WatchedFiles,
+)
 from service.pipelines.sources.portions import sweep
+from service.plugins.secret_settings import secrets_in
 from service.settings import Settings
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import OutputTaken, SourceChanged
@@ -64,7 +72,11 @@ def check_sources(
 ) -> None:
     """Raises InvalidPipeline where one cannot be read on this server."""
     for one in wanted:
-        if not isinstance(one.reads, WatchedFiles):
+        if isinstance(one.reads, PluginRows):
+            _check_secrets(
+                catalog, project_id, f"sources.{one.name}", secrets_in(json.loads(one.reads.settings))
+            )
+        elif not isinstance(one.reads, WatchedFiles):
             _check_connection(catalog, project_id, settings, one.name, one.reads)
         elif settings.source_folder is None:
             raise InvalidPipeline(
@@ -87,11 +99,15 @@ def _check_connection(
             destination_of(policy, connection.url)
     except OutboundRefused as error:
         raise InvalidPipeline(f"sources.{name}", str(error)) from None
+    _check_secrets(catalog, project_id, f"sources.{name}", connection.secrets)
+
+
+def _check_secrets(catalog: Catalog, project_id: str, place: str, wanted: Iterable[str]) -> None:
     known = {one.name for one in catalog.secrets.of_project(project_id)}
-    for secret in connection.secrets:
+    for secret in wanted:
         if secret not in known:
             raise InvalidPipeline(
-                f"sources.{name}", f"there is no secret '{secret}': set it by 'acumen secrets set {secret}'."
+                place, f"there is no secret '{secret}': set it by 'acumen secrets set {secret}'."
             )
 
 

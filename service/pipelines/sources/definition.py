@@ -116,7 +116,19 @@ class QueriedRows:
         return f"query of {self.connection.parameters['dbname']} at {self.connection.parameters['host']}"
 
 
-Reads = WatchedFiles | FetchedPages | QueriedRows
+@dataclass(frozen=True, slots=True)
+class PluginRows:
+    """Rows that a plugin reads."""
+
+    plugin: str
+    settings: str
+    """Canonical JSON; secrets by their names."""
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin}"
+
+
+Reads = WatchedFiles | FetchedPages | QueriedRows | PluginRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +260,7 @@ def _files(fields: Fields) -> WatchedFiles:
 
 
 def _reads(fields: Fields, connection: Any) -> Reads:
-    kinds = [key for key in ("files", "url", "query") if fields.has(key)]
+    kinds = [key for key in ("files", "url", "query", "plugin") if fields.has(key)]
     if len(kinds) > 1:
         raise InvalidPipeline(fields.place, f"has '{kinds[0]}' and '{kinds[1]}': a source reads one of them.")
     through = None if connection is None else any_connection(Fields.of("connections", connection))
@@ -262,6 +274,10 @@ def _reads(fields: Fields, connection: Any) -> Reads:
         return _pages(fields, through)
     if through is not None:
         raise InvalidPipeline(fields.at("connection"), "goes with 'url' or 'query'.")
+    if "plugin" in kinds:
+        settings = Fields.of(fields.at("settings"), fields.raw("settings", {})).values
+        text = json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str)
+        return PluginRows(fields.text("plugin"), text)
     return _files(fields)
 
 
@@ -318,6 +334,8 @@ def _identity(reads: Reads, collection: str) -> str:
         return f"postgres/{collection}/{reads.cursor or ''}"
     if isinstance(reads, WatchedFiles):
         return f"files/{collection}"
+    if isinstance(reads, PluginRows):
+        return f"plugin/{collection}/{reads.plugin}"
     return f"pages/{collection}/{'.'.join(reads.cursor or ())}"
 
 

@@ -10,6 +10,7 @@ import time
 from query.transforms.fields import InvalidPipeline
 from service.pipelines.sources.definition import (
     FetchedPages,
+    PluginRows,
     QueriedRows,
     SourceDefinition,
     WatchedFiles,
@@ -123,9 +124,11 @@ class _SourceRun:
     def _store(self, source: StoredSource, portion: Portion) -> StoredSource:
         return self._stored(self._catalog.sources.begin(source, portion))
 
-    def _read_others(self, source: StoredSource, reads: FetchedPages | QueriedRows) -> None:
+    def _read_others(self, source: StoredSource, reads: FetchedPages | QueriedRows | PluginRows) -> None:
         if isinstance(reads, FetchedPages):
             self._read_pages(source, reads)
+        elif isinstance(reads, PluginRows):
+            self._read_portions(source, reads)
         else:
             self._read_rows(source, reads)
 
@@ -142,6 +145,19 @@ class _SourceRun:
             if portion is not None:
                 self._left_out = portion.problem or self._left_out
                 source = self._store(source, portion)
+
+    def _read_portions(self, source: StoredSource, reads: PluginRows) -> None:
+        """Read what a plugin has, portion by portion, until nothing is new."""
+        # Imported here, since few need it.
+        from service.pipelines.sources.plugin_rows import PluginReading
+
+        reading = PluginReading(self._catalog, self._settings, self._definition, reads, self._context)
+        while (portion := reading.read(source, self._spool)) is not None:
+            self._context.add_bytes(reading.bytes)
+            reading.bytes = 0
+            self._left_out = portion.problem or self._left_out
+            source = self._store(source, portion)
+            self._context.check()
 
     def _read_pages(self, source: StoredSource, reads: FetchedPages) -> None:
         """Read the pages once."""

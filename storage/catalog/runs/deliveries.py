@@ -90,11 +90,11 @@ class Deliveries(Repository):
         if delivery.run is not None:
             self._runs.enqueue_in(connection, delivery.run)
 
-    def version(self, pipeline_id: int, start_us: int) -> int:
-        """How often a bucket was given to the sinks."""
+    def last(self, pipeline_id: int, start_us: int) -> tuple[int, str]:
+        """How often a bucket was given to the sinks, and the digest of its rows the last time."""
         with self._database.reading() as connection:
             row = connection.execute(_LAST, {"wanted": pipeline_id, "wanted_start": start_us}).first()
-        return 0 if row is None else int(row.version)
+        return (0, "") if row is None else (int(row.version), row.content)
 
     def forget(self, pipeline_id: int, starts_us: Sequence[int]) -> None:
         """Has buckets delivered once they are derived again, even if their rows are the same."""

@@ -41,7 +41,9 @@ from service.pipelines.freshness.overview import Overview, stored_through
 from service.pipelines.inputs import PipelineReader
 from service.pipelines.outside.checking import check_plugins
 from service.pipelines.sinks.checking import check_targets
+from service.pipelines.sinks.definition import PluginSink
 from service.pipelines.sources.applying import check_sources
+from service.pipelines.sources.definition import PluginRows
 from service.saved_queries.definition import moment_or_none, moment_text
 from storage.catalog.derived.pipeline_records import BucketState, DerivedBucket, StoredPipeline
 from storage.catalog.runs.troubles import PipelineTrouble
@@ -259,10 +261,11 @@ def _with_folder(call: ProjectCall, sent: PipelineFiles, act: Any) -> Json:
         reader = reader_of(call.parts)
         try:
             found = read_folder(folder, reader.around)
+            _check_connected(found)
             check_targets(reader.catalog, call.caller.project.id, found.pipelines, call.parts.settings)
-            check_plugins(found.pipelines)
             check_sources(reader.catalog, call.caller.project.id, call.parts.settings, found.sources)
             of_sources = applying.source_differences(reader.catalog, call.caller.project.id, found)
+            check_plugins(found)
         except InvalidPipeline as error:
             raise InvalidParameter(f"'file': {error}") from None
         for one in found.pipelines:
@@ -276,6 +279,21 @@ def _with_folder(call: ProjectCall, sent: PipelineFiles, act: Any) -> Json:
             "changes": [_step(call, reader, step) for step in steps],
             "sources": [{"action": step.verb, "name": step.name} for step in of_sources],
         }
+
+
+def _check_connected(folder: PipelineFolder) -> None:
+    """Plugins that open connections go where their settings say. Raises InvalidParameter."""
+    places = [f"sources.{one.name}" for one in folder.sources if isinstance(one.reads, PluginRows)]
+    places += [
+        f"pipelines.{one.name}.sinks"
+        for one in folder.pipelines
+        if any(isinstance(sink, PluginSink) for sink in one.sinks)
+    ]
+    if places:
+        raise InvalidParameter(
+            f"'file': {places[0]}: a plugin that may open connections is the operator's to use: apply its "
+            "folder on the server, by 'acumen apply'."
+        )
 
 
 def _planned(call: ProjectCall, _: PipelineFiles, folder: PipelineFolder) -> list[Difference]:

@@ -195,7 +195,7 @@ def test_what_is_wrong_is_said_before_anything_is_applied(
 ) -> None:
     (tmp_path / "pipelines.toml").write_text(f"{HEAD}steps = [{steps}]")
     with pytest.raises(InvalidPipeline) as raised:
-        check_plugins(read_folder(tmp_path, CheckContext(Limits(), lambda _: None)).pipelines)
+        check_plugins(read_folder(tmp_path, CheckContext(Limits(), lambda _: None)))
     assert said in str(raised.value)
     assert str(raised.value).startswith("pipelines.made")
 

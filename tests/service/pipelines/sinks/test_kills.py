@@ -123,7 +123,7 @@ def _until_delivered(server: Served, project: ServedProject, total: int) -> dict
                     waiting = True
             if derived == total and not waiting:
                 return {
-                    bucket.start_us: catalog.deliveries.version(pipeline.id, bucket.start_us)
+                    bucket.start_us: catalog.deliveries.last(pipeline.id, bucket.start_us)[0]
                     for bucket in catalog.pipelines.buckets(pipeline.id)
                 }
         finally:

@@ -57,7 +57,7 @@ def test_what_was_committed_is_delivered_by_the_next_process(
         (file,) = target.rglob("*.parquet")
         assert [row["price"] for row in pq.read_table(file).to_pylist()] == [20]
         assert catalog.webhooks.deliveries(webhook, limit=10) == [message]
-        assert catalog.deliveries.version(bench.pipeline("dear").id, bench.buckets("dear")[0].start_us) == 1
+        assert catalog.deliveries.last(bench.pipeline("dear").id, bench.buckets("dear")[0].start_us)[0] == 1
         assert (catalog.runs.next_due_us(), catalog.runs.executing()) == (None, [])
     finally:
         bench.close()
