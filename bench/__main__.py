@@ -19,6 +19,7 @@ from bench import (
     clients,
     datasets,
     erasure,
+    lag,
     large,
     memory,
     pages,
@@ -54,6 +55,7 @@ SECTIONS = (
     "pauses",
     "tenants",
     "planning",
+    "lag",
     "clients",
     "charts",
     "pictures",
@@ -134,6 +136,8 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         tenants.run(report, events)
     if "planning" in sections:
         planning.run(report, events)
+    if "lag" in sections:
+        lag.run(report, events)
     if "pictures" in sections:
         pictures.run(report)
     if "pages" in sections:

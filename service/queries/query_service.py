@@ -138,6 +138,10 @@ class QueryService:
         return self._engine.budget
 
     @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    @property
     def check_regex(self) -> CheckRegex:
         return self._engine.check_regex
 

@@ -145,9 +145,17 @@ def test_over_http_a_file_is_planned_applied_watched_and_derived_again(whole: Wh
     whole.record(project, "purchases", [{"price": 2}, {"price": 3}])
     whole.flush()
     body = {"file": PIPELINE, "revision": "4f2a9c1"}
-    assert whole.told(project, "POST", "pipelines/plan", body)["changes"] == [
-        {"action": "create", "name": "doubled", "buckets": 1, "events": 2, "sinks": []}
-    ]
+    [planned] = whole.told(project, "POST", "pipelines/plan", body)["changes"]
+    day = planned.pop("day")
+    assert planned == {
+        "action": "create",
+        "name": "doubled",
+        "buckets": 1,
+        "events": 2,
+        "sinks": [],
+        "problem": None,
+    }
+    assert (day["rows_read"], day["buckets"], day["measured"]) == (2 / 7, 1 / 7, False)
     assert whole.told(project, "GET", "pipelines") == []
     whole.told(project, "POST", "pipelines/apply", body)
     assert whole.told(project, "POST", "pipelines/apply", body) == {"changes": [], "sources": []}
@@ -162,6 +170,12 @@ def test_over_http_a_file_is_planned_applied_watched_and_derived_again(whole: Wh
     assert whole.told(project, "GET", "pipelines/doubled")["due"] == 1
     derive(whole)
     assert total(whole) == 10
+    broken = {"file": PIPELINE.replace("price * 2", "prize * 2")}
+    [planned] = whole.told(project, "POST", "pipelines/plan", broken)["changes"]
+    assert (planned["action"], planned["day"]["measured"]) == ("change", True)
+    assert 'Referenced column "prize" not found' in planned["problem"]
+    [planned] = whole.told(project, "POST", "pipelines/plan", {"file": ""})["changes"]
+    assert (planned["action"], planned["problem"], planned["day"]) == ("remove", None, None)
 
 
 def test_over_http_a_pipeline_is_paused_and_resumed(whole: Whole) -> None:

@@ -63,10 +63,14 @@ class PipelineChange:
     buckets: int
     """To be derived at first."""
     events: int
+    problem: str | None = None
+    """Of a plan: why its steps would fail on the events of today."""
+    raw: Json = field(default_factory=dict, repr=False)
+    """Of a plan: also ``day``, what the pipeline takes on a day."""
 
     @classmethod
     def read(cls, sent: Json) -> PipelineChange:
-        return cls(sent["action"], sent["name"], sent["buckets"], sent["events"])
+        return cls(sent["action"], sent["name"], sent["buckets"], sent["events"], sent.get("problem"), sent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,26 @@ class PipelineStep(AnswerBody):
     sinks: list[str] = Field(description="Where its buckets are delivered, in words.")
 
 
+class DayOfPipeline(AnswerBody):
+    buckets: float = Field(description="How many are derived.")
+    rows_read: float
+    bytes_read: float
+    processor_seconds: float
+    rows_written: float | None = Field(description="Null before it has run.")
+    bytes_written: float | None = Field(description="Null before it has run.")
+    measured: bool = Field(description="By its own runs, or by what pipelines usually take.")
+
+
+class PlannedStep(PipelineStep):
+    problem: str | None = Field(
+        description="Why its steps would fail on the events of today; null where nothing is found, and where "
+        "there are no events."
+    )
+    day: DayOfPipeline | None = Field(
+        description="What it takes on a day, by the last seven days of its inputs; null where it is removed."
+    )
+
+
 class SourceStep(AnswerBody):
     action: Literal["create", "change", "remove"]
     name: str
@@ -40,6 +60,11 @@ class SourceStep(AnswerBody):
 
 class PipelineSteps(AnswerBody):
     changes: list[PipelineStep] = Field(description="By name; none where everything is as the file says.")
+    sources: list[SourceStep] = Field(description="The same of sources.")
+
+
+class PlannedSteps(AnswerBody):
+    changes: list[PlannedStep] = Field(description="By name; none where everything is as the file says.")
     sources: list[SourceStep] = Field(description="The same of sources.")
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
@@ -26,9 +27,11 @@ from service.http.models.pipelines.pipelines import (
     PipelineFiles,
     PipelineSteps,
     PipelineSummary,
+    PlannedSteps,
 )
 from service.http.models.shared import Json
 from service.http.openapi.operation import STRING, Example, in_query, limit_in_query, ok
+from service.http.parts import Parts
 from service.http.request import check_parameters, json_answer, limit_of, pairs_of, parameter
 from service.http.routes.pipelines.finding import NAMED, ONE, PIPELINES, found_pipeline, instant_of, reader_of
 from service.http.routing import OfProject, ProjectCall, RouteArea
@@ -37,9 +40,10 @@ from service.pipelines.applying import Difference, NotApplied
 from service.pipelines.changing import set_states
 from service.pipelines.definition import FILE, PipelineDefinition, PipelineFolder, read_folder
 from service.pipelines.expectations.reports import reports_of
-from service.pipelines.freshness.overview import Overview, stored_through
+from service.pipelines.freshness.overview import Estimate, Overview, estimated, stored_through
 from service.pipelines.inputs import PipelineReader
 from service.pipelines.outside.checking import check_plugins
+from service.pipelines.references import FolderReferences
 from service.pipelines.sinks.checking import check_targets
 from service.pipelines.sinks.definition import PluginSink
 from service.pipelines.sources.applying import check_sources
@@ -47,6 +51,10 @@ from service.pipelines.sources.definition import PluginRows
 from service.saved_queries.definition import moment_or_none, moment_text
 from storage.catalog.derived.pipeline_records import BucketState, DerivedBucket, StoredPipeline
 from storage.catalog.runs.troubles import PipelineTrouble
+
+if TYPE_CHECKING:
+    from service.pipelines.execution import Deriver
+    from service.pipelines.toolbox import Toolbox
 
 SHOWN_MAX = 1_000
 TROUBLES_MAX = 100
@@ -67,7 +75,7 @@ area = RouteArea("pipelines", "Derived collections: applied from a file, watched
     f"{PIPELINES}/plan",
     EDITS,
     "What applying a file of pipelines would change",
-    ok(PipelineSteps, "The differences."),
+    ok(PlannedSteps, "The differences, what each takes on a day, and what would fail."),
     examples=(
         Example(body=_FILES),
         Example(body=_BROKEN, status=400),
@@ -274,9 +282,8 @@ def _with_folder(call: ProjectCall, sent: PipelineFiles, act: Any) -> Json:
                     f"'file': pipelines.{one.name}: a Python operation is code of the server's operator: "
                     "apply its folder on the server, by 'acumen apply'."
                 )
-        steps = act(call, sent, found)
         return {
-            "changes": [_step(call, reader, step) for step in steps],
+            "changes": act(call, sent, found),
             "sources": [{"action": step.verb, "name": step.name} for step in of_sources],
         }
 
@@ -296,13 +303,52 @@ def _check_connected(folder: PipelineFolder) -> None:
         )
 
 
-def _planned(call: ProjectCall, _: PipelineFiles, folder: PipelineFolder) -> list[Difference]:
-    return applying.differences(folder, call.parts.catalog.pipelines.of_project(call.caller.project.id))
+def _planned(call: ProjectCall, _: PipelineFiles, folder: PipelineFolder) -> list[Json]:
+    stored = {one.name: one for one in call.parts.catalog.pipelines.of_project(call.caller.project.id)}
+    steps = applying.differences(folder, list(stored.values()))
+    with closing(_toolbox(call.parts)) as tools:
+        deriver = tools.deriver(folder.path, FolderReferences(folder.references))
+        return [_planned_step(call, step, stored.get(step.name), deriver) for step in steps]
 
 
-def _applied(call: ProjectCall, sent: PipelineFiles, folder: PipelineFolder) -> list[Difference]:
+def _planned_step(call: ProjectCall, step: Difference, old: StoredPipeline | None, deriver: Deriver) -> Json:
+    reader, catalog, now_us = reader_of(call.parts), call.parts.catalog, call.parts.clock()
+    project_id, definition = call.caller.project.id, step.definition
+    problem = day = None
+    if definition is not None:
+        inputs = reader.inputs(project_id, definition, now_us)
+        buckets = [] if old is None else catalog.pipelines.buckets(old.id)
+        day = _day(estimated(catalog, definition, inputs, old, buckets, now_us))
+        if step.verb in (applying.Verb.CREATE, applying.Verb.CHANGE):
+            from service.pipelines.simulation import fault_of
+
+            problem = fault_of(project_id, definition, inputs.sources, deriver)
+    return {**_step(call, reader, step), "problem": problem, "day": day}
+
+
+def _day(cost: Estimate) -> Json:
+    return {
+        "buckets": cost.runs,
+        "rows_read": cost.rows_read,
+        "bytes_read": cost.bytes_read,
+        "processor_seconds": cost.processor_seconds,
+        "rows_written": cost.rows_written,
+        "bytes_written": cost.bytes_written,
+        "measured": cost.measured,
+    }
+
+
+def _toolbox(parts: Parts) -> Toolbox:
+    # What derives takes memory in each worker: imported once somebody plans.
+    from service.pipelines.toolbox import Toolbox
+
+    return Toolbox(parts.settings, parts.catalog, parts.query_service.engine, reader_of(parts).verify)
+
+
+def _applied(call: ProjectCall, sent: PipelineFiles, folder: PipelineFolder) -> list[Json]:
+    reader = reader_of(call.parts)
     try:
-        return applying.apply(
+        steps = applying.apply(
             call.parts.catalog,
             call.caller.project.id,
             folder,
@@ -312,6 +358,7 @@ def _applied(call: ProjectCall, sent: PipelineFiles, folder: PipelineFolder) -> 
         )
     except NotApplied as error:
         raise PipelineConflict(str(error)) from None
+    return [_step(call, reader, step) for step in steps]
 
 
 def _step(call: ProjectCall, reader: PipelineReader, step: Difference) -> Json:
