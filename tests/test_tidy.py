@@ -34,7 +34,7 @@ CONFINED = {
     "sqlalchemy": r"storage\.catalog\..*",
     "argon2": r"service\.people\.passwords",
     "httpcore": r"service\.outbound\..*",
-    "psycopg": r"service\.pipelines\.sources\.(postgres|connections)",
+    "psycopg": r"service\.pipelines\.(sources\.postgres|connections\.(definition|postgres)|sinks\.tables)",
     "pyotp": r"service\.people\.second_factor",
     "joserfc": r"service\.people\.openid_provider",
     "segno": r"service\.people\.second_factor",

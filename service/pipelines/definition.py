@@ -160,6 +160,7 @@ def read_document(
     top = Fields(FILE, document)
     masks = _tables(document, "masks")
     parts = _tables(document, "parts")
+    connections = _tables(document, "connections")
     owner = top.raw("owner")
     for known in ("masks", "parts", "references", "pipelines", "sources", "connections"):
         top.raw(known)
@@ -168,6 +169,9 @@ def read_document(
     for name, table in _tables(document, "pipelines").items():
         for expanded, values, given in _expanded(name, table):
             stored = _stored(expanded, values, masks, _filled(parts, given), references, owner)
+            used = _connections_of(values, connections)
+            if used:
+                stored["connections"] = used
             if expanded in found:
                 raise InvalidPipeline(f"pipelines.{expanded}", "is there twice: give each its own name.")
             found[expanded] = checked(expanded, stored, code, around)
@@ -221,7 +225,7 @@ def checked(name: str, stored: Mapping[str, Any], code: str, around: CheckContex
         references=references,
         pool=fields.text("pool", "default"),
         priority=fields.whole("priority", 0, -PRIORITY_MAX, PRIORITY_MAX),
-        sinks=read_sinks(fields, unit, zone),
+        sinks=read_sinks(fields, unit, zone, stored.get("connections", {})),
         fresh_within_us=fresh_within_us,
         notify=read_recipients(fields, owner, has_deadline=fresh_within_us is not None),
         text=text,
@@ -254,7 +258,8 @@ def code_digest(folder: Path) -> str:
 def _digest(stored: Mapping[str, Any], code: str) -> str:
     """Leaves out what changes no row."""
     pipeline = {key: value for key, value in stored["pipeline"].items() if key not in _ABOUT}
-    content = json.dumps([{**stored, "pipeline": pipeline}, code], sort_keys=True, default=str)
+    kept = {key: value for key, value in stored.items() if key != "connections"}
+    content = json.dumps([{**kept, "pipeline": pipeline}, code], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -345,6 +350,14 @@ def _named_plugins(steps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         if plugin is not None:
             found[f"{kind}:{name}"] = plugin.release
     return found
+
+
+def _connections_of(values: Mapping[str, Any], connections: Mapping[str, Any]) -> dict[str, Any]:
+    """The connections that a pipeline's sinks name."""
+    listed = values.get("sinks")
+    sinks = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    names = {one["connection"] for one in sinks if isinstance(one.get("connection"), str)}
+    return {name: connections[name] for name in sorted(names & connections.keys())}
 
 
 def _mask(name: str, value: Any) -> dict[str, Any]:

@@ -19,17 +19,17 @@ from query.errors import QueryCancelled, QueryError
 from query.transforms.compile import derived_beside
 from query.transforms.fields import InvalidPipeline
 from query.transforms.nodes import BucketSpan
+from service.pipelines.connections.definition import SecretText, revealed
 from service.pipelines.definition import PipelineDefinition, code_digest
 from service.pipelines.execution import Derivation, DerivationFailed, together
 from service.pipelines.expectations.quarantine import NO_ROWS
 from service.pipelines.expectations.reports import text_of as text_of_reports
 from service.pipelines.inputs import Inputs, Parts, events_of, text_of
 from service.pipelines.planning import bucket_of, compared, is_delivery, kept_from
-from service.pipelines.sinks.definition import FolderSink, PluginSink
+from service.pipelines.sinks.definition import FolderSink, PluginSink, TableSink
 from service.pipelines.sinks.folders import SinkFolder
 from service.pipelines.sinks.outgoing import delivery_of
 from service.pipelines.sinks.plugins import deliver_to_plugins
-from service.pipelines.sources.connections import SecretText, revealed
 from service.pipelines.toolbox import Toolbox
 from service.plugins.confined import CodeFailed
 from service.workflows.context import RunContext, RunResult
@@ -93,6 +93,8 @@ class BucketRuns:
                 found["rows"] = self._write_files(stored, definition, bucket, token)
             if any(isinstance(one, PluginSink) for one in definition.sinks):
                 found["rows"] = self._give_plugins(stored, definition, bucket, token, context)
+            if any(isinstance(one, TableSink) for one in definition.sinks):
+                found["rows"] = self._fill_tables(stored, definition, bucket, token, context)
         except SourceGone:
             raise RunPostponed("Files changed meanwhile.", AGAIN_SECONDS) from None
         except QueryCancelled:
@@ -146,6 +148,24 @@ class BucketRuns:
             lambda: Deadline.after(self._toolbox.settings.pipeline_timeout_seconds, token),
         )
         return int(rows.num_rows)
+
+    def _fill_tables(
+        self,
+        stored: StoredPipeline,
+        definition: PipelineDefinition,
+        bucket: BucketSpan,
+        token: CancelToken,
+        context: RunContext,
+    ) -> int:
+        """How many rows the bucket has."""
+        # Imported here, since it loads a library that few need.
+        from service.pipelines.sinks.tables import SinkTables
+
+        tools, settings = self._toolbox, self._toolbox.settings
+        tables = SinkTables(tools.catalog, settings, stored.project_id, tools.engine, settings.export_limits)
+        source = tools.reader.source(stored.project_id, definition.output)
+        seconds = settings.pipeline_timeout_seconds
+        return tables.deliver(definition, source, bucket, lambda: Deadline.after(seconds, token), context)
 
     def _due_with(
         self, stored: StoredPipeline, definition: PipelineDefinition, inputs: Inputs, bucket: BucketSpan

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from query.transforms.fields import InvalidPipeline
 from service.exports.request import is_mailed_to
+from service.pipelines.connections.checking import check_connection, check_secrets
 from service.pipelines.definition import PipelineDefinition
-from service.pipelines.sinks.definition import FolderSink, PluginSink, WebhookSink
+from service.pipelines.sinks.definition import FolderSink, PluginSink, TableSink, WebhookSink
 from service.plugins.secret_settings import secrets_in
 from service.settings import Settings
 from storage.catalog.catalog import Catalog
@@ -27,7 +28,11 @@ def check_targets(
                     "cannot be delivered to: the server's ACUMEN_SINK_FOLDER is not set.",
                 )
             if isinstance(sink, PluginSink):
-                _check_secrets(catalog, project_id, f"{place}.sinks[{number}]", sink)
+                wanted = secrets_in(json.loads(sink.settings))
+                check_secrets(catalog, project_id, f"{place}.sinks[{number}]", wanted)
+            if isinstance(sink, TableSink):
+                at = f"{place}.sinks[{number}].connection"
+                check_connection(catalog, project_id, settings, at, sink.connection)
             if isinstance(sink, WebhookSink):
                 _check_webhook(catalog, project_id, f"{place}.sinks[{number}]", sink.webhook)
         for number, recipient in enumerate(definition.notify):
@@ -52,12 +57,3 @@ def _check_mail(settings: Settings, place: str, address: str) -> None:
         raise InvalidPipeline(
             place, "this server mails only to the domains of ACUMEN_MAIL_DOMAINS, and this is none of them."
         )
-
-
-def _check_secrets(catalog: Catalog, project_id: str, place: str, sink: PluginSink) -> None:
-    known = {one.name for one in catalog.secrets.of_project(project_id)}
-    for secret in secrets_in(json.loads(sink.settings)):
-        if secret not in known:
-            raise InvalidPipeline(
-                place, f"there is no secret '{secret}': set it by 'acumen secrets set {secret}'."
-            )

@@ -5,16 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Any
 
 from query.transforms.fields import Fields, InvalidPipeline
 from service.exports.request import ExportFormat
+from service.pipelines.connections.definition import PostgresConnection, any_connection
+from storage.schema import TIMESTAMP
 
 SINKS_MAX = 10
+OWNER_COLUMN = "acumen_pipeline"
+"""The column of a table that says whose a row is."""
 PATH_MAX = 500
 NAME_MAX = 200
+_KINDS = ("webhook", "folder", "table", "plugin")
+_TABLE = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,62}")
+_COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,62}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIRECTIVES = "YmdHjGVz"
 _FORMAT = rf"(?:%[{_DIRECTIVES}]|[A-Za-z0-9_+=,. /-])+"
@@ -76,18 +84,37 @@ class PluginSink:
         return f"plugin {self.plugin}"
 
 
-Sink = WebhookSink | FolderSink | PluginSink
+@dataclass(frozen=True, slots=True)
+class TableSink:
+    """The rows of a table of PostgreSQL, or some of them: those of the pipeline."""
+
+    name: str
+    """That of the connection."""
+    connection: PostgresConnection
+    table: str
+    """With its schema before a dot, if it is given."""
+    time: str
+    """The column of the time."""
+    create: bool
+    """Whether the table, and columns that it lacks, are made."""
+
+    def __str__(self) -> str:
+        return f"table {self.table} of {self.name}"
 
 
-def read_sinks(fields: Fields, unit: str, zone: tzinfo) -> tuple[Sink, ...]:
-    """The sinks of a pipeline whose buckets are of this unit. Raises InvalidPipeline."""
+Sink = WebhookSink | FolderSink | TableSink | PluginSink
+
+
+def read_sinks(fields: Fields, unit: str, zone: tzinfo, connections: Mapping[str, Any]) -> tuple[Sink, ...]:
+    """The sinks of a pipeline whose buckets are of this unit. ``connections``: by name, as the file has them.
+    Raises InvalidPipeline."""
     given = fields.raw("sinks", [])
     if not isinstance(given, list):
         raise fields.wrong("sinks", "a list, as [{ webhook = 'chat' }]")
     if len(given) > SINKS_MAX:
         raise InvalidPipeline(fields.at("sinks"), f"has more than {SINKS_MAX}.")
     places = [Fields.of(f"{fields.at('sinks')}[{number}]", value) for number, value in enumerate(given)]
-    sinks = tuple(_sink(one, unit, zone) for one in places)
+    sinks = tuple(_sink(one, unit, zone, connections) for one in places)
     twice = next((one for one in sinks if sinks.count(one) > 1), None)
     if twice is not None:
         raise InvalidPipeline(fields.at("sinks"), f"has '{twice}' twice.")
@@ -100,12 +127,14 @@ def digest_of(sinks: Sequence[Sink]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _sink(fields: Fields, unit: str, zone: tzinfo) -> Sink:
+def _sink(fields: Fields, unit: str, zone: tzinfo, connections: Mapping[str, Any]) -> Sink:
     sink: Sink
-    if sum(map(fields.has, ("webhook", "folder", "plugin"))) != 1:
-        raise InvalidPipeline(fields.place, "needs either 'webhook', 'folder' or 'plugin'.")
+    if sum(map(fields.has, _KINDS)) != 1:
+        raise InvalidPipeline(fields.place, "needs one of 'webhook', 'folder', 'table' and 'plugin'.")
     if fields.has("webhook"):
         sink = WebhookSink(fields.text("webhook"))
+    elif fields.has("table"):
+        sink = _table(fields, connections)
     elif fields.has("plugin"):
         settings = Fields.of(fields.at("settings"), fields.raw("settings", {})).values
         text = json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str)
@@ -115,6 +144,26 @@ def _sink(fields: Fields, unit: str, zone: tzinfo) -> Sink:
         sink = FolderSink(template, fields.choice("format", ExportFormat, ExportFormat.PARQUET))
     fields.end()
     return sink
+
+
+def _table(fields: Fields, connections: Mapping[str, Any]) -> TableSink:
+    name, table, time = fields.text("connection"), fields.text("table"), fields.text("time", TIMESTAMP)
+    if name not in connections:
+        known = ", ".join(sorted(connections))
+        raise InvalidPipeline(
+            fields.at("connection"),
+            f"there is no connection '{name:.100}' in [connections].{f' It has: {known}.' if known else ''}",
+        )
+    connection = any_connection(Fields.of(f"connections.{name}", connections[name]))
+    if not isinstance(connection, PostgresConnection):
+        raise InvalidPipeline(fields.at("connection"), "must be one to PostgreSQL.")
+    if not _TABLE.fullmatch(table):
+        raise fields.wrong(
+            "table", "the name of a table of letters, digits and '_', with its schema before a dot if need be"
+        )
+    if not _COLUMN.fullmatch(time) or time == OWNER_COLUMN:
+        raise fields.wrong("time", "the name of a column of its own, of letters, digits, '_' and '.'")
+    return TableSink(name, connection, table, time, fields.flag("create"))
 
 
 def _template(fields: Fields, unit: str, zone: tzinfo) -> str:

@@ -8,16 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from query.transforms.fields import InvalidPipeline
-from service.outbound.errors import OutboundRefused
-from service.outbound.policy import policy_of
-from service.pipelines.sources.connections import POSTGRES_PORT, PostgresConnection
-from service.pipelines.sources.definition import (
-    FetchedPages,
-    PluginRows,
-    QueriedRows,
-    SourceDefinition,
-    WatchedFiles,
-)
+from service.pipelines.connections.checking import check_connection, check_secrets
+from service.pipelines.sources.definition import PluginRows, SourceDefinition, WatchedFiles
 from service.pipelines.sources.portions import sweep
 from service.plugins.secret_settings import secrets_in
 from service.settings import Settings
@@ -72,42 +64,14 @@ def check_sources(
 ) -> None:
     """Raises InvalidPipeline where one cannot be read on this server."""
     for one in wanted:
+        place = f"sources.{one.name}"
         if isinstance(one.reads, PluginRows):
-            _check_secrets(
-                catalog, project_id, f"sources.{one.name}", secrets_in(json.loads(one.reads.settings))
-            )
+            check_secrets(catalog, project_id, place, secrets_in(json.loads(one.reads.settings)))
         elif not isinstance(one.reads, WatchedFiles):
-            _check_connection(catalog, project_id, settings, one.name, one.reads)
+            check_connection(catalog, project_id, settings, place, one.reads.connection)
         elif settings.source_folder is None:
             raise InvalidPipeline(
                 f"sources.{one.name}.files", "cannot be read: the server's ACUMEN_SOURCE_FOLDER is not set."
-            )
-
-
-def _check_connection(
-    catalog: Catalog, project_id: str, settings: Settings, name: str, reads: FetchedPages | QueriedRows
-) -> None:
-    policy, connection = policy_of(settings), reads.connection
-    try:
-        if isinstance(connection, PostgresConnection):
-            host, port = connection.parameters["host"], int(connection.parameters.get("port", POSTGRES_PORT))
-            policy.check_host(host, port, POSTGRES_PORT)
-        else:
-            # It imports an HTTP client, which takes memory: only where there is such a connection.
-            from service.outbound.urls import destination_of
-
-            destination_of(policy, connection.url)
-    except OutboundRefused as error:
-        raise InvalidPipeline(f"sources.{name}", str(error)) from None
-    _check_secrets(catalog, project_id, f"sources.{name}", connection.secrets)
-
-
-def _check_secrets(catalog: Catalog, project_id: str, place: str, wanted: Iterable[str]) -> None:
-    known = {one.name for one in catalog.secrets.of_project(project_id)}
-    for secret in wanted:
-        if secret not in known:
-            raise InvalidPipeline(
-                place, f"there is no secret '{secret}': set it by 'acumen secrets set {secret}'."
             )
 
 

@@ -15,7 +15,7 @@ from query.transforms.fields import Fields, InvalidPipeline
 from service.imports.formats import ImportFormat
 from service.imports.options import BadOption, GivenOptions, ImportOptions, checked, in_words_of_api
 from service.ingest.admission import check_collection_name
-from service.pipelines.sources.connections import HttpConnection, PostgresConnection, any_connection
+from service.pipelines.connections.definition import HttpConnection, PostgresConnection, any_connection
 from storage.catalog.runs.records import PRIORITY_MAX
 
 SOURCES_MAX = 1_000

@@ -20,7 +20,7 @@ from service.outbound.errors import OutboundError, OutboundRefused
 from service.outbound.fetching import Asking, Fetched, Fetcher, bounds_of
 from service.outbound.policy import policy_of
 from service.outbound.urls import origin_of
-from service.pipelines.sources.connections import revealed
+from service.pipelines.connections.definition import revealed
 from service.pipelines.sources.cursors import CursorWindow, TooManyTies, earlier
 from service.pipelines.sources.definition import FetchedPages, RowFaults, SourceDefinition
 from service.pipelines.sources.portions import Faults, PortionTooLarge, PortionWriter

@@ -8,7 +8,7 @@ from pathlib import Path
 from query.engine.engine import CancelToken, Deadline
 from query.errors import QueryCancelled
 from service.ingest.log_session import admission_limits
-from service.pipelines.sources.connections import SecretText, revealed
+from service.pipelines.connections.definition import SecretText, revealed
 from service.pipelines.sources.definition import PluginRows, RowFaults, SourceDefinition
 from service.pipelines.sources.portions import FAULTS_MAX, Faults, PortionTooLarge, PortionWriter
 from service.pipelines.sources.rows import RowMaker

@@ -6,9 +6,8 @@ portion of so many new rows; the next goes on behind them.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,15 @@ from msgspec import Raw
 from psycopg import errors, pq, sql
 
 from service.ingest.log_session import admission_limits
-from service.outbound.connecting import Resolve, addresses_of, look_up
-from service.outbound.errors import OutboundError, OutboundRefused
-from service.outbound.policy import Policy, policy_of
-from service.pipelines.sources.connections import POSTGRES_PORT, PostgresConnection, revealed
+from service.outbound.connecting import Resolve, look_up
+from service.pipelines.connections.postgres import cancel, connected, told
 from service.pipelines.sources.cursors import CursorWindow, TooManyTies, earlier
 from service.pipelines.sources.definition import QueriedRows, RowFaults, SourceDefinition
 from service.pipelines.sources.portions import FAULTS_MAX, Faults, PortionTooLarge, PortionWriter
 from service.pipelines.sources.rows import RowMaker, value_at
 from service.settings import Settings
-from service.version import version
 from service.workflows.context import RunContext
-from service.workflows.errors import RunFailed, RunRefused
+from service.workflows.errors import RunRefused
 from storage.catalog.catalog import Catalog
 from storage.catalog.sources.records import Portion, StoredSource
 
@@ -49,8 +45,6 @@ _STARTS = {
     1184: "-infinity",
 }
 """Type of the cursor (its OID) → what is less than all its values."""
-_LASTING = ("08", "40", "53", "55", "57", "58", "XX")
-"""Classes of errors that may be gone the next time; others are the query's, or the connection's."""
 _members = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -95,7 +89,7 @@ class QueryReading:
             ) from None
         except psycopg.Error as error:
             self._context.check()
-            raise _told(error) from None
+            raise told(error) from None
 
     def _read(
         self, connection: psycopg.Connection[Any], window: CursorWindow, writer: PortionWriter
@@ -168,61 +162,17 @@ class QueryReading:
 
     @contextmanager
     def _opened(self, source: StoredSource) -> Iterator[psycopg.Connection[Any]]:
-        connection = self._connected(source)
+        through = self._reads.connection
+        connection = connected(self._catalog, self._settings, source.project_id, through, self._resolve)
         try:
-            self._context.on_interrupt(lambda: _cancel(connection))
+            self._context.on_interrupt(lambda: cancel(connection))
             yield connection
         finally:
             connection.close()
 
-    def _connected(self, source: StoredSource) -> psycopg.Connection[Any]:
-        """Raises RunRefused, RunFailed."""
-        through = self._reads.connection
-        secret = through.password
-        password = None if secret is None else revealed(self._catalog, source.project_id, secret)
-        try:
-            addresses = _addresses(policy_of(self._settings), through, self._resolve)
-        except OutboundRefused as error:
-            raise RunRefused(str(error)) from None
-        except OutboundError as error:
-            raise RunFailed(str(error)) from None
-        last: psycopg.Error | None = None
-        for address in addresses:
-            try:
-                return psycopg.connect(**_parameters(through.parameters), hostaddr=address, password=password)
-            except psycopg.Error as error:
-                last = error
-        assert last is not None
-        raise _told(last)
-
 
 class _NothingNew(Exception):
     """No row is new."""
-
-
-def _addresses(policy: Policy, through: PostgresConnection, resolve: Resolve) -> list[str]:
-    """Raises OutboundError."""
-    host, port = through.parameters["host"], int(through.parameters.get("port", POSTGRES_PORT))
-    policy.check_host(host, port, POSTGRES_PORT)
-    return addresses_of(policy, resolve, host, port)
-
-
-def _parameters(given: Mapping[str, str]) -> dict[str, Any]:
-    """Those of libpq, none of which may come from the server's environment or home."""
-    checked = given.get("sslmode", "prefer") in ("require", "verify-ca", "verify-full")
-    return {
-        "port": str(POSTGRES_PORT),
-        "sslmode": "prefer",
-        "connect_timeout": "10",
-        "application_name": f"acumen/{version()}",
-        **given,
-        "passfile": os.devnull,
-        "sslcertmode": "disable",
-        "gssencmode": "disable",
-        "options": "",
-        **({} if checked else {"require_auth": "!password"}),
-        **({"sslrootcert": "system"} if given.get("sslmode") == "verify-full" else {}),
-    }
 
 
 def _type_of(connection: psycopg.Connection[Any], query: str) -> int:
@@ -240,18 +190,3 @@ def _type_of(connection: psycopg.Connection[Any], query: str) -> int:
 
 def _field(result: pq.abc.PGresult, field: pq.DiagnosticField) -> str:
     return (result.error_field(field) or b"").decode("utf-8", "replace")
-
-
-def _told(error: psycopg.Error) -> RunRefused | RunFailed:
-    """What a person is told, without values of rows."""
-    said = error.diag.message_primary or str(error).strip().splitlines()[-1]
-    state = error.sqlstate or ("08" if isinstance(error, psycopg.OperationalError) else "")
-    kind = RunFailed if state.startswith(_LASTING) and not state.startswith("57014") else RunRefused
-    return kind(f"PostgreSQL: {said}"[:1_000])
-
-
-def _cancel(connection: psycopg.Connection[Any]) -> None:
-    try:
-        connection.cancel_safe(timeout=5.0)
-    except psycopg.Error:
-        pass

@@ -208,7 +208,7 @@ def test_a_sink_gets_each_version_of_a_bucket_at_least_once_with_its_key(tmp_pat
         ('{ plugin = "telling" }', "pipelines.made.sinks[0]: settings.file: is lacking."),
         ('{ plugin = "tell" }', "pipelines.made.sinks[0]: The sink plugin 'tell' failed:\nThere is no sink"),
         ('{ plugin = "telling", settings = { file = 1 } }', "sinks[0]: settings.file: expected `str`"),
-        ('{ plugin = "telling", webhook = "x" }', "needs either 'webhook', 'folder' or 'plugin'."),
+        ('{ plugin = "telling", webhook = "x" }', "needs one of 'webhook', 'folder', 'table' and 'plugin'."),
     ],
 )
 def test_a_wrong_sink_is_refused_by_its_place(tmp_path: Path, given: Path, sink: str, said: str) -> None:

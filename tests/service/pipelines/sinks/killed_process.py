@@ -1,11 +1,13 @@
 """Derives and delivers all that is due, and kills itself as a function returns.
 
-``python -m tests.service.pipelines.sinks.killed_process BASE SINK_FOLDER MODULE FUNCTION``: ``BASE`` is that
-of a ``PipelineBench`` that is closed, ``MODULE`` the file that has the function.
+``python -m tests.service.pipelines.sinks.killed_process BASE SINK_FOLDER MODULE FUNCTION [SETTINGS]``:
+``BASE`` is that of a ``PipelineBench`` that is closed, ``MODULE`` the file that has the function,
+``SETTINGS`` JSON.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -17,8 +19,9 @@ from tests.service.pipelines.bench import PipelineBench
 
 
 def main() -> None:
-    base, target, module, function = sys.argv[1:]
-    bench = PipelineBench(Path(base), sink_folder=Path(target))
+    base, target, module, function, *given = sys.argv[1:]
+    settings = json.loads(given[0] if given else "{}")
+    bench = PipelineBench(Path(base), sink_folder=Path(target), **settings)
 
     def ended(frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code

@@ -318,8 +318,8 @@ def test_a_simulation_delivers_nothing(site: Site, tmp_path: Path) -> None:
     [
         ("3", "", "sinks.*must be a list"),
         ("[3]", "", r"sinks\[0\]"),
-        ("[{}]", "", "needs either 'webhook' or 'folder'"),
-        ('[{ webhook = "a", folder = "b" }]', "", "needs either 'webhook' or 'folder'"),
+        ("[{}]", "", "needs one of 'webhook', 'folder', 'table' and 'plugin'"),
+        ('[{ webhook = "a", folder = "b" }]', "", "needs one of 'webhook', 'folder', 'table' and 'plugin'"),
         ('[{ webhook = "a" }, { webhook = "a" }]', "", "has 'webhook a' twice"),
         ('[{ webhook = "a", formt = "csv" }]', "", "no key 'formt'"),
         ('[{ folder = "{period:%Y_%m_%d}", format = "xls" }]', "", "format"),

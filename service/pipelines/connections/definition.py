@@ -1,4 +1,4 @@
-"""Connections: where sources read from, described once, with secrets by their names alone."""
+"""Connections: where sources read and sinks write, described once, with secrets by their names alone."""
 
 from __future__ import annotations
 
