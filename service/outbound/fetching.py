@@ -123,6 +123,11 @@ class Fetcher:
                 f"{target.shown} did not answer in full within {self._bounds.seconds:g} seconds."
             ) from None
 
+    @property
+    def seconds(self) -> float:
+        """The limit of a request."""
+        return self._bounds.seconds
+
     def fetch_now(self, asking: Asking) -> Fetched:
         """As ``fetch``, for a thread that has no event loop. Blocks."""
         return asyncio.run(self.fetch(asking))

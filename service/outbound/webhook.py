@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
+from service.outbound.channels import is_channel, tell_channel
 from service.outbound.errors import OutboundError, OutboundRefused, Unreachable
 from service.outbound.fetching import Asking, Fetcher
+from service.plugins.confined import CodeFailed
 from storage.catalog.derived.records import DeliveryState
 
 SIGNATURE = "acumen-signature"
 IDEMPOTENCY_KEY = "idempotency-key"
 PAUSES_SECONDS = (10, 60, 300, 900, 3_600, 4 * 3_600, 12 * 3_600, 24 * 3_600)
 """Pauses after each attempt but the last, which is one more than there are pauses."""
+MESSAGE_MAX = 1_000
 _RETRY_AFTER_SECONDS_MAX = 24 * 3_600
 _AGAIN = frozenset({408, 425, 429})
 """Statuses below 500 after which it is sent again."""
@@ -40,6 +44,8 @@ async def deliver(
     fetcher: Fetcher, url: str, secret: str, delivery_id: str, body: str, attempt: int, now_us: int
 ) -> Outcome:
     """Send once. ``attempt`` counts from 1."""
+    if is_channel(url):
+        return await _tell(url, delivery_id, body, attempt, fetcher.seconds)
     sent = body.encode()
     headers = {
         "content-type": "application/json",
@@ -65,6 +71,15 @@ async def deliver(
         again=answer.status >= 500 or answer.status in _AGAIN,
         least_seconds=_retry_after(answer.headers.get("retry-after", ""), now_us),
     )
+
+
+async def _tell(url: str, delivery_id: str, body: str, attempt: int, seconds: float) -> Outcome:
+    """By a plugin."""
+    try:
+        await asyncio.to_thread(tell_channel, url, delivery_id, body, seconds)
+    except CodeFailed as error:
+        return _failed(str(error)[:MESSAGE_MAX], attempt, None, again=True)
+    return Outcome(DeliveryState.DELIVERED)
 
 
 def _failed(

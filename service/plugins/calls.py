@@ -8,13 +8,14 @@ import itertools
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from service.plugins.contract import SinkBucket, SourcePortion
+from service.plugins.contract import ChannelNotice, SinkBucket, SourcePortion
 from service.plugins.installed import PluginKind
 from service.plugins.loading import BadPlugin, RefusedSettings, found_class, made, read_settings
 
@@ -26,8 +27,10 @@ def call(work: dict[str, Any], runner: asyncio.Runner) -> None:
     try:
         found = found_class(PluginKind(work["kind"]), work["name"], work["release"])
         if work["do"] == "check":
-            return _tell([_problem(found, settings) for settings in work["settings"]])
-        plugin = made(found, work["settings"])
+            is_strict = work["kind"] != PluginKind.ALERT_CHANNEL
+            _tell([_problem(found, settings, strict=is_strict) for settings in work["settings"]])
+            return
+        plugin = made(found, work["settings"], strict=work["kind"] != PluginKind.ALERT_CHANNEL)
         _DOES[work["kind"]](plugin, work, runner)
     except BadPlugin as error:
         sys.exit(str(error))
@@ -52,7 +55,7 @@ def _told(error: Exception) -> str:
     return "".join(told.format() if calls[first:] else told.format_exception_only()).strip()
 
 
-def _problem(found: Any, settings: Mapping[str, Any]) -> str | None:
+def _problem(found: Any, settings: Mapping[str, Any], *, strict: bool) -> str | None:
     """What is wrong with settings."""
     kind = getattr(found, "Settings", None)
     try:
@@ -60,7 +63,7 @@ def _problem(found: Any, settings: Mapping[str, Any]) -> str | None:
             for key in settings:
                 raise RefusedSettings(f"{key}: the plugin has no settings.")
         else:
-            read_settings(kind, settings)
+            read_settings(kind, settings, strict=strict)
     except RefusedSettings as error:
         return str(error)
     return None
@@ -167,10 +170,18 @@ def _sink(plugin: Any, work: Mapping[str, Any], runner: asyncio.Runner) -> None:
         _finished(plugin.deliver(msgspec.convert(work["bucket"], SinkBucket), rows), runner)
 
 
+def _channel(plugin: Any, work: Mapping[str, Any], runner: asyncio.Runner) -> None:
+    body = msgspec.json.decode(work["body"])
+    created = datetime.fromisoformat(body["created_date"])
+    notice = ChannelNotice(body["type"], body["project_id"], created, work["key"], body["data"])
+    _finished(plugin.send(notice), runner)
+
+
 _DOES: dict[str, Callable[[Any, Mapping[str, Any], asyncio.Runner], None]] = {
     PluginKind.OPERATION: _operation,
     PluginKind.ENRICHER: _enricher,
     PluginKind.EXPECTATION: _expectation,
     PluginKind.SOURCE: _source,
     PluginKind.SINK: _sink,
+    PluginKind.ALERT_CHANNEL: _channel,
 }

@@ -74,17 +74,18 @@ def _checked(plugin: InstalledPlugin, found: Any) -> Any:
     return found
 
 
-def made(found: Any, settings: Mapping[str, Any]) -> Any:
-    """The plugin with its settings. Raises RefusedSettings, and what the plugin raises."""
+def made(found: Any, settings: Mapping[str, Any], *, strict: bool = True) -> Any:
+    """The plugin with its settings, of which texts may stand for numbers unless ``strict``. Raises
+    RefusedSettings, and what the plugin raises."""
     kind = getattr(found, "Settings", None)
     if kind is None:
         for key in settings:
             raise RefusedSettings(f"{key}: the plugin has no settings.")
         return found()
-    return found(read_settings(kind, settings))
+    return found(read_settings(kind, settings, strict=strict))
 
 
-def read_settings(kind: Any, settings: Mapping[str, Any]) -> Any:
+def read_settings(kind: Any, settings: Mapping[str, Any], *, strict: bool = True) -> Any:
     """Raises RefusedSettings."""
     known = _fields(kind)
     for key in settings:
@@ -93,7 +94,7 @@ def read_settings(kind: Any, settings: Mapping[str, Any]) -> Any:
                 f"{key}: the plugin has no such setting. It has: {', '.join(known) or 'none'}."
             )
     try:
-        return msgspec.convert(dict(settings), kind)
+        return msgspec.convert(dict(settings), kind, strict=strict)
     except msgspec.ValidationError as error:
         raise RefusedSettings(_worded(str(error))) from None
     except (TypeError, ValueError) as error:

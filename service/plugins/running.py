@@ -89,6 +89,11 @@ class PluginRunner:
             write_rows(place / IN, rows)
             self._run(use, place, deadline, bucket=msgspec.to_builtins(bucket))
 
+    def tell(self, use: PluginUse, key: str, body: str, deadline: Deadline) -> None:
+        """Have an alert channel tell what webhooks are sent."""
+        with _scratch() as place:
+            self._run(use, place, deadline, key=key, body=body)
+
     def _run(self, use: PluginUse, place: Path, deadline: Deadline, **more: Any) -> str:
         work = {
             "do": "run",

@@ -14,7 +14,8 @@ class WebhookSent(RequestBody):
     what: ClassVar[str] = "A webhook"
 
     url: Annotated[str, Field(min_length=1, max_length=2_048)] = Field(
-        description="Where it is sent, by POST: `https://`, and a host that the server's operator allows."
+        description="Where it is sent, by POST: `https://`, and a host that the server's operator allows; or "
+        "`plugin:NAME?setting=value`, an alert channel of a plugin."
     )
     renew_secret: bool | None = Field(None, description="Whether it gets a new secret.")
 

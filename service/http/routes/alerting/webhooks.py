@@ -37,6 +37,7 @@ from service.http.request import (
     segment_of,
 )
 from service.http.routing import OfProject, ProjectCall, RouteArea
+from service.outbound.channels import WrongChannel, check_channel, is_channel
 from service.outbound.errors import BadAddress, OutboundRefused
 from service.outbound.notices import body_of
 from service.outbound.policy import policy_of
@@ -98,6 +99,12 @@ def _store(call: ProjectCall, sent: WebhookSent) -> tuple[Json, bool]:
 
 def check_url(settings: Settings, url: str) -> None:
     """Raises InvalidParameter, Forbidden, for a URL that the policy refuses. Nothing is looked up."""
+    if is_channel(url):
+        try:
+            check_channel(url)
+        except WrongChannel as error:
+            raise InvalidParameter(f"'url': {error}") from None
+        return
     # Where nothing is sent, the library that reads URLs takes no memory.
     from service.outbound.urls import destination_of
 
@@ -257,6 +264,9 @@ def _described(webhook: records.Webhook) -> Json:
 
 
 def _origin(url: str) -> str:
+    if is_channel(url):
+        # Its settings are shown as little as the path of a URL.
+        return url.partition("?")[0]
     import httpx
 
     from service.outbound.urls import origin_of
