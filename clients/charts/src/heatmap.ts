@@ -112,11 +112,11 @@ function gridOf(pen: Pen, description: Description): Grid {
 
 function key(pen: Pen, [from, to]: string[], description: Description, box: Box): string {
   const color = seriesColor(pen, { name: "", key: [], values: [], color: description.series[0]?.color }, 0);
-  const right = box.x + box.width - pen.measure(to, 11, false);
+  const left = box.x + box.width - pen.measure(to, 11, false) - 82;
   let svg = pen.text(box.x + box.width, box.y + 9, to, { anchor: "end", size: 11, fill: "muted" });
   for (let step = 0; step < 5; step++) {
     svg += tag("rect", {
-      x: right - 6 - (5 - step) * 14,
+      x: left + 6 + step * 14,
       y: box.y,
       width: 13,
       height: 10,
@@ -125,7 +125,8 @@ function key(pen: Pen, [from, to]: string[], description: Description, box: Box)
       "fill-opacity": opacity((step + 0.5) / 5),
     });
   }
-  return svg + pen.text(right - 6 - 70 - 6, box.y + 9, from, { anchor: "end", size: 11, fill: "muted" });
+  const style = { anchor: "end", size: 11, fill: "muted", max: left - box.x } as const;
+  return svg + pen.text(left, box.y + 9, from, style);
 }
 
 function opacity(share: number): number {

@@ -60,6 +60,17 @@ def _asked(core: Core, seed: int, more: Json | None = None, **how: Any) -> tuple
     return job, core.ask(**job, csv=True)
 
 
+def test_the_key_of_a_heat_map_is_cut_where_its_numbers_are_long(core: Core) -> None:
+    result = [{"who": who, "to": "x", "result": number} for who, number in (("a", 0), ("b", 123_456_789.5))]
+    made = core.ask(
+        answer={"result": result, "query": {"analysis_type": "sum", "group_by": ["who", "to"]}},
+        options={"type": "heatmap", "format": {"style": "currency", "currency": "CHF", "decimals": 6}},
+        drawings=[{"width": 209, "height": 649}],
+    )
+    assert "error" not in made, made
+    holds(made["drawn"][0]["svg"])
+
+
 @settings(max_examples=examples(1500), deadline=None)
 @given(seed=seeds)
 def test_any_answer_is_drawn(core: Core, seed: int) -> None:

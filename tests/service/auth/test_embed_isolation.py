@@ -117,7 +117,9 @@ def test_a_token_is_told_what_a_store_of_what_it_may_see_tells(
         _check_asked(sides, token, analysis, params)
         _check_saved(sides, token, analysis, params)
         if analysis not in ("extraction", "funnel"):
-            able = {name: one for name, one in changes.items() if (analysis, name) != ("paths", "interval")}
+            # These take no interval, or one alone.
+            fixed = ("interval",) if analysis in ("paths", "stickiness") else ()
+            able = {name: one for name, one in changes.items() if name not in fixed}
             _check_changed(sides, token, analysis, params, _asked(_spoken(able), names))
         if analysis == "extraction":
             _check_export(sides, token, params)

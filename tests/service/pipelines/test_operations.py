@@ -236,7 +236,7 @@ def test_a_missing_module_is_told_without_the_calls_of_python(bench: PipelineBen
 
 
 def test_limits_are_named_as_those_of_pipelines(tmp_path: Path) -> None:
-    bench = PipelineBench(tmp_path, pipeline_rows_max=10, pipeline_timeout_seconds=2)
+    bench = PipelineBench(tmp_path, pipeline_rows_max=10)
     try:
         many = """steps = [{ sql = 'SELECT "keen.timestamp", i.range AS i FROM input, range(50) AS i' }]"""
         assert "ACUMEN_PIPELINE_ROWS_MAX" in _problem(bench, many)
@@ -251,6 +251,10 @@ def test_limits_are_named_as_those_of_pipelines(tmp_path: Path) -> None:
         assert bucket.problem.startswith(
             "steps[0]: many:make returned 11 rows, more than the 10 of ACUMEN_PIPELINE_"
         )
+    finally:
+        bench.close()
+    bench = PipelineBench(tmp_path, pipeline_timeout_seconds=2)
+    try:
         bench.write(
             HEAD
             + """steps = [{ sql = '''SELECT min("keen.timestamp") AS "keen.timestamp",
