@@ -22,7 +22,6 @@ from query.transforms.nodes import (
     MatchesPattern,
     OfType,
     OneOfValues,
-    PluginRules,
     Required,
     RowCount,
     RowRule,
@@ -30,6 +29,7 @@ from query.transforms.nodes import (
     Severity,
     Unique,
     ValueType,
+    is_outside,
 )
 from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP
 
@@ -89,7 +89,7 @@ def _of_rows(expect: Expect) -> list[tuple[int, RowRule]]:
 
 def is_of_rows(rule: Rule) -> TypeGuard[RowRule]:
     """Whether each row keeps or breaks the rule; others are about all rows."""
-    return not isinstance(rule, RowCount | JudgedWhole | PluginRules)
+    return not isinstance(rule, RowCount | JudgedWhole) and not is_outside(rule)
 
 
 def _unjudged(expect: Expect) -> Statement:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -25,6 +26,7 @@ from query.transforms.nodes import (
     Required,
     RowCount,
     Rule,
+    SchemaRules,
     Severity,
     Unique,
     ValueType,
@@ -34,6 +36,8 @@ from storage.instants import parse_instant
 RULES_MAX = 200
 VALUES_MAX = 10_000
 NAME_MAX = 100
+ENTRY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+"""What names a part of a Python file of the folder."""
 CalledPlugin = Callable[[Fields, str, str], PluginCall]
 """A step, the key that names a plugin, and its kind → the plugin, with its settings."""
 
@@ -58,6 +62,7 @@ def read_expectation(
         "in_reference": lambda key: _covered(step, key, references),
         "holds": lambda key: map(Holds, step.texts(key)),
         "rows": lambda key: _rows(step.table(key)),
+        "schema": lambda key: [SchemaRules(_entry(step, key))],
         "plugin": lambda key: [PluginRules(called(step, key, "expectation"))],
     }
     rules = tuple(rule for key, read in kinds.items() if step.has(key) for rule in read(key))
@@ -76,6 +81,13 @@ def read_expectation(
             "is of all rows, and none can be set aside for it: give it an 'expect' of its own.",
         )
     return Expect(name, rules, severity, _tolerated(step, severity))
+
+
+def _entry(step: Fields, key: str) -> str:
+    entry = step.text(key)
+    if not ENTRY.fullmatch(entry):
+        raise step.wrong(key, "a schema of a file of the folder, as 'checks:Orders'")
+    return entry
 
 
 def _tolerated(step: Fields, severity: Severity) -> float:
@@ -213,6 +225,8 @@ def label(rule: Rule) -> str:
             return f"rows: {_ends(low, high)}"
         case JudgedRows(name) | JudgedWhole(name):
             return name
+        case SchemaRules(entry):
+            return f"schema: {entry}"
         case PluginRules(plugin):
             return f"plugin: {plugin.name}"
     raise TypeError(rule)

@@ -290,6 +290,13 @@ class PluginRules:
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaRules:
+    """The rules of a pandera schema of the folder's own code: ``module:name``."""
+
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedRows:
     """A rule that was judged row by row: ``JUDGED`` has the numbers of those that a row breaks."""
 
@@ -305,7 +312,7 @@ class JudgedWhole:
     problem: str | None
 
 
-OutsideRules = PluginRules
+OutsideRules = PluginRules | SchemaRules
 """Rules that other code judges: ``JudgedRows`` and ``JudgedWhole`` take their place when it has."""
 RowRule = (
     Required | OfType | InRange | MatchesPattern | OneOfValues | Unique | InReference | Holds | JudgedRows
@@ -355,12 +362,19 @@ OUTSIDE = (Python, PluginOperation, EnrichColumns)
 
 def is_outside(rule: Rule) -> TypeGuard[OutsideRules]:
     """Whether other code judges the rule."""
-    return isinstance(rule, PluginRules)
+    return isinstance(rule, PluginRules | SchemaRules)
 
 
 def needs_outside(step: Operation) -> bool:
     """Whether a step needs the rows before it as a table, for code that is not SQL."""
     return isinstance(step, OUTSIDE) or (isinstance(step, Expect) and any(map(is_outside, step.rules)))
+
+
+def needs_folder(step: Operation) -> bool:
+    """Whether a step runs code of the folder."""
+    return isinstance(step, Python) or (
+        isinstance(step, Expect) and any(isinstance(rule, SchemaRules) for rule in step.rules)
+    )
 
 
 @dataclass(frozen=True, slots=True)

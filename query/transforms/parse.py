@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from query.errors import InvalidQuery
 from query.language.filters import CheckRegex, parse_filters
 from query.limits import Limits
-from query.transforms.expectations import read_expectation
+from query.transforms.expectations import ENTRY, read_expectation
 from query.transforms.fields import Fields, InvalidPipeline, unknown
 from query.transforms.nodes import (
     AggregateRows,
@@ -42,7 +41,6 @@ from query.transforms.nodes import (
 )
 from storage.schema import TIMESTAMP
 
-_ENTRY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 FRAMES = ("arrow", "pandas", "polars")
 DAY_US = 86_400_000_000
 
@@ -217,7 +215,7 @@ class OperationReader:
 
     def _python(self, step: Fields, key: str) -> Operation:
         entry, frame = step.text(key), step.text("frame", "arrow")
-        if not _ENTRY.fullmatch(entry):
+        if not ENTRY.fullmatch(entry):
             raise step.wrong(key, "a function of the folder, as 'module:function'")
         if frame not in FRAMES:
             raise step.wrong("frame", f"one of {', '.join(FRAMES)}")

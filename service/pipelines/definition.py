@@ -23,7 +23,7 @@ from query.language.filters import CheckRegex
 from query.language.timeframe import parse_timezone
 from query.limits import Limits
 from query.transforms.fields import Fields, InvalidPipeline
-from query.transforms.nodes import Expect, Operation, Python, Severity, ValueType, needs_outside
+from query.transforms.nodes import Expect, Operation, Severity, ValueType, needs_folder, needs_outside
 from query.transforms.parse import OperationReader
 from service.ingest.admission import check_collection_name
 from service.pipelines.freshness.recipients import Recipient, read_deadline, read_recipients
@@ -104,7 +104,7 @@ class PipelineDefinition:
 
     @property
     def runs_python(self) -> bool:
-        return any(isinstance(one, Python) for one in self.operations)
+        return any(map(needs_folder, self.operations))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ def checked(name: str, stored: Mapping[str, Any], code: str, around: CheckContex
         raise fields.wrong("lookback", "at most 400_days")
     operations = reader.read_list(fields.at("steps"), fields.raw("steps", []))
     _check_names(fields, operations)
-    runs_python = any(isinstance(one, Python) for one in operations)
+    runs_python = any(map(needs_folder, operations))
     output = fields.text("into")
     text = json.dumps(stored, sort_keys=True, separators=(",", ":"), default=str)
     unit, zone = fields.choice("bucket", BucketUnit, BucketUnit.DAY), _zone(fields)

@@ -68,8 +68,7 @@ class PluginRunner:
         with _scratch() as place:
             write_rows(place / IN, rows)
             said = self._run(use, place, deadline)
-            kept = read_rows(place / OUT, str(use), said)
-            return kept, msgspec.json.decode((place / TOLD).read_bytes(), type=dict[str, str | None])
+            return read_findings(place, str(use), said)
 
     @contextmanager
     def read_portion(self, use: PluginUse, cursor: Any, deadline: Deadline) -> Iterator[ReadPortion | None]:
@@ -105,6 +104,12 @@ class PluginRunner:
         }
         is_connected = use.kind in CONNECTED
         return run_child(str(use), _CALL, work, place, self.limits, deadline, network=is_connected)
+
+
+def read_findings(place: Path, name: str, said: str) -> tuple[pa.Table, dict[str, str | None]]:
+    """What was found by code that judges rows. Raises CodeFailed."""
+    kept = read_rows(place / OUT, name, said)
+    return kept, msgspec.json.decode((place / TOLD).read_bytes(), type=dict[str, str | None])
 
 
 def problems_of(

@@ -101,7 +101,7 @@ class Findings:
     """What an expectation found in several buckets."""
 
     total: ExpectationReport
-    """Of all buckets together; its severity and its rules are those of the newest."""
+    """Of all buckets together; its severity is that of the newest, and so are the first of its rules."""
     buckets: int
     broken_buckets: int
     """Those in which more rows were faulty than are tolerated, or their number was wrong."""
@@ -119,15 +119,21 @@ def findings_of(texts: Iterable[str | None]) -> list[Findings]:
 def _summed(reports: Sequence[ExpectationReport]) -> Findings:
     newest = reports[-1]
     broken = Counter[str]()
+    found: dict[str, str | None] = {}
     for report in reports:
         broken.update({rule.rule: rule.broken for rule in report.rules})
+        found.update({rule.rule: rule.found for rule in report.rules if rule.found})
+    # Other code tells of some rules only where they are broken: those of older buckets follow.
+    names = list(
+        dict.fromkeys([*(rule.rule for rule in newest.rules), *(one for one in broken if broken[one])])
+    )
     total = ExpectationReport(
         newest.name,
         newest.severity,
         sum(one.rows for one in reports),
         sum(one.faulty for one in reports),
         any(one.broken for one in reports),
-        [RuleReport(rule.rule, broken[rule.rule], rule.found) for rule in newest.rules],
+        [RuleReport(rule, broken[rule], found.get(rule)) for rule in names],
     )
     return Findings(total, len(reports), sum(one.broken for one in reports))
 

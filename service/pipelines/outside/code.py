@@ -27,6 +27,7 @@ from query.transforms.nodes import (
     PluginRules,
     Python,
     Rule,
+    SchemaRules,
     is_outside,
 )
 from service.pipelines.outside.python_operation import PythonRunner
@@ -91,8 +92,11 @@ class OutsideCode:
         self, rule: OutsideRules, rows: pa.Table, deadline: Deadline
     ) -> tuple[Mapping[str, Any], Mapping[str, str | None]]:
         """Rule → whether each row keeps it, and rule → what is wrong with all rows."""
-        use = use_of(PluginKind.EXPECTATION, rule.plugin)
-        kept, findings = self.plugins.checked_rows(use, rows, deadline)
+        if isinstance(rule, SchemaRules):
+            kept, findings = self.python.checked_rows(rule, rows, deadline)
+        else:
+            use = use_of(PluginKind.EXPECTATION, rule.plugin)
+            kept, findings = self.plugins.checked_rows(use, rows, deadline)
         return {name: kept.column(name) for name in kept.column_names}, findings
 
 

@@ -19,7 +19,7 @@ def call(work: dict[str, Any], runner: asyncio.Runner) -> None:
     try:
         function = getattr(importlib.import_module(module), name, None)
     except Exception as error:
-        sys.exit(_told(error, work["folder"]))
+        sys.exit(error_text(error, work["folder"]))
     if not callable(function):
         sys.exit(f"The module '{module}' has no function '{name}'.")
     with pa.memory_map("in.arrow") as file, pa.ipc.open_stream(file) as stream:
@@ -29,13 +29,13 @@ def call(work: dict[str, Any], runner: asyncio.Runner) -> None:
         if inspect.isawaitable(made):
             made = runner.run(_awaited(made))
     except Exception as error:
-        sys.exit(_told(error, work["folder"]))
+        sys.exit(error_text(error, work["folder"]))
     table = _table(made, work["entry"])
     with pa.OSFile("out.arrow", "wb") as out, pa.ipc.new_stream(out, table.schema) as written:
         written.write_table(table)
 
 
-def _told(error: Exception, folder: str) -> str:
+def error_text(error: Exception, folder: str) -> str:
     """The error as Python prints it, with only the calls from the folder's first on."""
     told = traceback.TracebackException.from_exception(error)
     calls = list(told.stack)
