@@ -2,8 +2,8 @@
 
 A statement with expectations gives, beside the rows that come out of its steps, *aside rows*. These have a
 text in the column ``ASIDE`` and nothing in all others. It is JSON: for each expectation ``{"step": n,
-"rows": n, "faulty": n, "broken": {rule: n}}``, and for each row that it sets aside ``{"step": n,
-"rules": [...], "digest": …, "at": µs, "row": {...}}``.
+"rows": n, "faulty": n, "broken": {rule: n}}``, for each of its drifts what ``query.transforms.drift`` says,
+and for each row that it sets aside ``{"step": n, "rules": [...], "digest": …, "at": µs, "row": {...}}``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from __future__ import annotations
 from typing import TypeGuard
 
 from query.sql.statement import Statement, bound, joined, name, sql
+from query.transforms.drift import drift_row
 from query.transforms.nodes import (
     BucketSpan,
+    Drift,
     Expect,
     Holds,
     InRange,
@@ -31,6 +33,7 @@ from query.transforms.nodes import (
     ValueType,
     is_outside,
 )
+from query.transforms.values import has_value, is_of, kind_of, plain_text, text_of
 from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP
 
 ASIDE = "acumen_aside"
@@ -43,14 +46,6 @@ ValueRule = OfType | InRange | MatchesPattern | OneOfValues | InReference
 _BROKEN = "acumen_broken"
 _DIGEST = "acumen_digest"
 _TIME = name(TIMESTAMP)
-_JSON_TYPES = {
-    ValueType.NUMBER: "'DOUBLE', 'BIGINT', 'UBIGINT'",
-    ValueType.INTEGER: "'DOUBLE', 'BIGINT', 'UBIGINT'",
-    ValueType.STRING: "'VARCHAR'",
-    ValueType.BOOLEAN: "'BOOLEAN'",
-    ValueType.DATETIME: "'VARCHAR'",
-    ValueType.DATE: "'VARCHAR'",
-}
 
 
 def checked_rows(expect: Expect, rows: Statement) -> Statement:
@@ -89,7 +84,7 @@ def _of_rows(expect: Expect) -> list[tuple[int, RowRule]]:
 
 def is_of_rows(rule: Rule) -> TypeGuard[RowRule]:
     """Whether each row keeps or breaks the rule; others are about all rows."""
-    return not isinstance(rule, RowCount | JudgedWhole) and not is_outside(rule)
+    return not isinstance(rule, RowCount | Drift | JudgedWhole) and not is_outside(rule)
 
 
 def _unjudged(expect: Expect) -> Statement:
@@ -136,8 +131,13 @@ def aside_rows(expect: Expect, step: int, checked: Statement, bucket: BucketSpan
         checked,
         within,
     )
+    drifts = [
+        drift_row(rule, step, number, checked, bucket, ASIDE)
+        for number, rule in enumerate(expect.rules)
+        if isinstance(rule, Drift)
+    ]
     if expect.severity is not Severity.QUARANTINE:
-        return [told]
+        return [told, *drifts]
     row = sql("json_merge_patch('{{}}', {})", _without(checked, (_BROKEN, _DIGEST)))
     set_aside = sql(
         "SELECT CAST(json_object('step', {}, 'rules', {}, 'digest', {}, 'at', epoch_us({}), 'row', {}) "
@@ -167,30 +167,11 @@ def _digest(rows: Statement) -> Statement:
     return sql("md5(CAST({} AS VARCHAR))", values)
 
 
-def _text(column: Statement) -> Statement:
-    return sql("json_extract_string(to_json({}), '$')", column)
-
-
-def _plain_text(column: Statement) -> Statement:
-    """A whole number without a fraction: 1, whether it is stored as an integer or as a double."""
-    whole = sql("regexp_replace({}, '\\.0$', '')", _text(column))
-    return sql("CASE WHEN {} = 'DOUBLE' THEN {} ELSE {} END", _kind(column), whole, _text(column))
-
-
-def _kind(column: Statement) -> Statement:
-    return sql("json_type(to_json({}))", column)
-
-
-def _has_value(column: Statement) -> Statement:
-    """A column of JSON may hold a null of JSON."""
-    return sql("coalesce({} <> 'NULL', FALSE)", _kind(column))
-
-
 def _breaks(rule: RowRule, rows: Statement) -> Statement:
     """Whether a row breaks the rule."""
     match rule:
         case Required(column):
-            return sql("NOT {}", _has_value(name(column)))
+            return sql("NOT {}", has_value(name(column)))
         case Unique(columns):
             return _repeats(columns, rows)
         case JudgedRows(_, number):
@@ -199,7 +180,7 @@ def _breaks(rule: RowRule, rows: Statement) -> Statement:
             return sql("({}) IS FALSE", Statement(f"{expression}\n" if "--" in expression else expression))
         case OfType() | InRange() | MatchesPattern() | OneOfValues() | InReference():
             value = name(rule.column)
-            return sql("{} AND NOT coalesce({}, FALSE)", _has_value(value), _keeps(rule, value))
+            return sql("{} AND NOT coalesce({}, FALSE)", has_value(value), _keeps(rule, value))
     raise TypeError(rule)
 
 
@@ -209,7 +190,7 @@ def _repeats(columns: tuple[str, ...], rows: Statement) -> Statement:
     number = sql(
         "row_number() OVER (PARTITION BY {} ORDER BY {}, to_json({}))", joined(", ", keys), _TIME, rows
     )
-    return sql("{} AND {} > 1", joined(" AND ", map(_has_value, keys)), number)
+    return sql("{} AND {} > 1", joined(" AND ", map(has_value, keys)), number)
 
 
 def _keeps(
@@ -218,11 +199,11 @@ def _keeps(
     """Whether a value that is there keeps the rule; null where that cannot be said."""
     match rule:
         case OfType(_, kind):
-            return _is_of(kind, value)
+            return is_of(kind, value)
         case InRange(_, low, high):
             return _is_between(low, high, value)
         case MatchesPattern(_, pattern):
-            return sql("regexp_matches({}, {})", _plain_text(value), bound(pattern))
+            return sql("regexp_matches({}, {})", plain_text(value), bound(pattern))
         case OneOfValues(_, values):
             return _is_one_of(values, value)
         case InReference(_, reference, key):
@@ -231,22 +212,9 @@ def _keeps(
     raise TypeError(rule)
 
 
-def _is_of(kind: ValueType, value: Statement) -> Statement:
-    is_type = sql("{} IN ({})", _kind(value), Statement(_JSON_TYPES[kind]))
-    match kind:
-        case ValueType.INTEGER:
-            number = sql("TRY_CAST({} AS DOUBLE)", _text(value))
-            return sql("{} AND {} = floor({})", is_type, number, number)
-        case ValueType.DATETIME:
-            return sql("{} AND TRY_CAST({} AS TIMESTAMPTZ) IS NOT NULL", is_type, _text(value))
-        case ValueType.DATE:
-            return sql("{} AND TRY_CAST({} AS DATE) IS NOT NULL", is_type, _text(value))
-    return is_type
-
-
 def _is_between(low: float | str | None, high: float | str | None, value: Statement) -> Statement:
     kind = Statement("TIMESTAMPTZ" if isinstance(low, str) or isinstance(high, str) else "DOUBLE")
-    given = sql("TRY_CAST({} AS {})", _text(value), kind)
+    given = sql("TRY_CAST({} AS {})", text_of(value), kind)
     tests = [
         sql("{} {} CAST({} AS {})", given, Statement(sign), bound(end), kind)
         for sign, end in ((">=", low), ("<=", high))
@@ -254,7 +222,7 @@ def _is_between(low: float | str | None, high: float | str | None, value: Statem
     ]
     if kind.text == "DOUBLE":
         # The text "12" is no number.
-        tests.append(_is_of(ValueType.NUMBER, value))
+        tests.append(is_of(ValueType.NUMBER, value))
     return joined(" AND ", tests)
 
 
@@ -265,16 +233,16 @@ def _is_one_of(values: tuple[str | float | bool, ...], value: Statement) -> Stat
     tests = []
     if texts:
         tests.append(
-            sql("({} = 'VARCHAR' AND list_contains({}, {}))", _kind(value), bound(texts), _text(value))
+            sql("({} = 'VARCHAR' AND list_contains({}, {}))", kind_of(value), bound(texts), text_of(value))
         )
     if truths:
         shown = [str(one).lower() for one in truths]
         tests.append(
-            sql("({} = 'BOOLEAN' AND list_contains({}, {}))", _kind(value), bound(shown), _text(value))
+            sql("({} = 'BOOLEAN' AND list_contains({}, {}))", kind_of(value), bound(shown), text_of(value))
         )
     if numbers:
-        number = sql("TRY_CAST({} AS DOUBLE)", _text(value))
+        number = sql("TRY_CAST({} AS DOUBLE)", text_of(value))
         tests.append(
-            sql("({} AND list_contains({}, {}))", _is_of(ValueType.NUMBER, value), bound(numbers), number)
+            sql("({} AND list_contains({}, {}))", is_of(ValueType.NUMBER, value), bound(numbers), number)
         )
     return sql("({})", joined(" OR ", tests))

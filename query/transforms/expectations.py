@@ -12,6 +12,7 @@ from typing import Any
 from query.language.filters import CheckRegex
 from query.transforms.fields import Fields, InvalidPipeline, unknown
 from query.transforms.nodes import (
+    Drift,
     Expect,
     Holds,
     InRange,
@@ -34,6 +35,8 @@ from query.transforms.nodes import (
 from storage.instants import parse_instant
 
 RULES_MAX = 200
+DRIFT_MOST = 0.2
+DRIFT_ROWS_MIN = 100
 VALUES_MAX = 10_000
 NAME_MAX = 100
 ENTRY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -62,6 +65,7 @@ def read_expectation(
         "in_reference": lambda key: _covered(step, key, references),
         "holds": lambda key: map(Holds, step.texts(key)),
         "rows": lambda key: _rows(step.table(key)),
+        "drift": lambda key: _drifts(step.table(key)),
         "schema": lambda key: [SchemaRules(_entry(step, key))],
         "plugin": lambda key: [PluginRules(called(step, key, "expectation"))],
     }
@@ -75,12 +79,27 @@ def read_expectation(
     if len(rules) > RULES_MAX:
         raise InvalidPipeline(step.place, f"has more than {RULES_MAX} rules.")
     severity = step.choice("severity", Severity, Severity.WARN)
-    if severity is Severity.QUARANTINE and any(isinstance(rule, RowCount) for rule in rules):
+    if severity is Severity.QUARANTINE and any(isinstance(rule, RowCount | Drift) for rule in rules):
         raise InvalidPipeline(
-            step.at("rows"),
+            step.at("rows" if step.has("rows") else "drift"),
             "is of all rows, and none can be set aside for it: give it an 'expect' of its own.",
         )
     return Expect(name, rules, severity, _tolerated(step, severity))
+
+
+def _drifts(table: Fields) -> list[Rule]:
+    rules: list[Rule] = []
+    for column in table.values:
+        one = table.table(column)
+        most = one.raw("max", DRIFT_MOST)
+        if isinstance(most, bool) or not isinstance(most, int | float) or not 0 < most < math.inf:
+            raise one.wrong("max", "a number above 0, as 0.2")
+        against = one.length("against")
+        if against is None:
+            raise InvalidPipeline(one.place, "lacks 'against', the time before the bucket, as '28_days'.")
+        rules.append(Drift(column, float(most), against, one.whole("min_rows", DRIFT_ROWS_MIN, 1, 10**9)))
+        one.end()
+    return rules
 
 
 def _entry(step: Fields, key: str) -> str:
@@ -223,6 +242,8 @@ def label(rule: Rule) -> str:
             return f"holds: {expression}"
         case RowCount(low, high):
             return f"rows: {_ends(low, high)}"
+        case Drift(column, most):
+            return f"drift: {column} by at most {_shown(most)}"
         case JudgedRows(name) | JudgedWhole(name):
             return name
         case SchemaRules(entry):

@@ -314,11 +314,25 @@ class JudgedWhole:
 
 OutsideRules = PluginRules | SchemaRules
 """Rules that other code judges: ``JudgedRows`` and ``JudgedWhole`` take their place when it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The values of a column are like those of the time before the bucket."""
+
+    column: str
+    most: float
+    """The greatest population stability index."""
+    against_us: int
+    rows_min: int
+    """Nothing is said with fewer rows before, or in the bucket."""
+
+
 RowRule = (
     Required | OfType | InRange | MatchesPattern | OneOfValues | Unique | InReference | Holds | JudgedRows
 )
 """A rule that each row keeps or breaks. A null keeps all but ``Required``."""
-WholeRule = RowCount | JudgedWhole
+WholeRule = RowCount | Drift | JudgedWhole
 """A rule about all rows together."""
 Rule = RowRule | WholeRule | OutsideRules
 

@@ -22,6 +22,7 @@ from query.errors import InvalidQuery
 from query.language.filters import CheckRegex
 from query.language.timeframe import parse_timezone
 from query.limits import Limits
+from query.transforms.drift import misplaced_drift
 from query.transforms.fields import Fields, InvalidPipeline
 from query.transforms.nodes import Expect, Operation, Severity, ValueType, needs_folder, needs_outside
 from query.transforms.parse import OperationReader
@@ -205,6 +206,9 @@ def checked(name: str, stored: Mapping[str, Any], code: str, around: CheckContex
         raise fields.wrong("lookback", "at most 400_days")
     operations = reader.read_list(fields.at("steps"), fields.raw("steps", []))
     _check_names(fields, operations)
+    misplaced = misplaced_drift(operations, lookback)
+    if misplaced is not None:
+        raise InvalidPipeline(f"{fields.at('steps')}[{misplaced[0]}].drift", misplaced[1])
     runs_python = any(map(needs_folder, operations))
     output = fields.text("into")
     text = json.dumps(stored, sort_keys=True, separators=(",", ":"), default=str)

@@ -13,7 +13,10 @@ import pyarrow.compute as pc
 
 from query.transforms.checks import ASIDE
 from query.transforms.expectations import label
-from query.transforms.nodes import Expect, JudgedWhole, RowCount, Severity
+from query.transforms.nodes import Drift, Expect, JudgedWhole, RowCount, Severity
+
+INDEX_DIGITS = 9
+"""Digits of an index of drift that are compared: the last ones are those of the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +154,25 @@ def read_aside(
     """The reports in order, and the rows that were set aside. ``expects``: by the number of their step."""
     reports: dict[int, ExpectationReport] = {}
     set_aside: list[SetAside] = []
+    drifts = {(one["step"], one["drift"]): one for one in told if "drift" in one}
     for one in told:
-        expect = expects[one["step"]]
+        step = one["step"]
+        expect = expects[step]
+        if "drift" in one:
+            continue
         if "broken" in one:
-            reports[one["step"]] = _report(expect, one["rows"], one["faulty"], one["broken"])
+            own = {number: drift for (of, number), drift in drifts.items() if of == step}
+            reports[step] = _report(expect, one["rows"], one["faulty"], one["broken"], own)
         else:
             rules = [label(expect.rules[number]) for number in one["rules"]]
             set_aside.append(SetAside(expect.name, rules, one["digest"], one["at"], one["row"]))
     return [reports[step] for step in sorted(reports)], set_aside
 
 
-def _report(expect: Expect, rows: int, faulty: int, broken: Mapping[str, int]) -> ExpectationReport:
+def _report(
+    expect: Expect, rows: int, faulty: int, broken: Mapping[str, int], drifts: Mapping[int, Mapping[str, Any]]
+) -> ExpectationReport:
+    """``drifts``: the number of a rule → what ``query.transforms.drift`` told of it."""
     rules: list[RuleReport] = []
     wrong_count = False
     for number, rule in enumerate(expect.rules):
@@ -174,9 +185,21 @@ def _report(expect: Expect, rows: int, faulty: int, broken: Mapping[str, int]) -
             count = 0 if rule.problem is None else 1
             wrong_count = wrong_count or count > 0
         found = rule.problem if isinstance(rule, JudgedWhole) else None
+        if isinstance(rule, Drift):
+            found = _drifted(rule, drifts[number])
+            count = 0 if found is None else 1
+            wrong_count = wrong_count or count > 0
         rules.append(RuleReport(label(rule), count, found))
     too_many = faulty > expect.tolerated * rows
     return ExpectationReport(expect.name, expect.severity, rows, faulty, wrong_count or too_many, rules)
+
+
+def _drifted(rule: Drift, told: Mapping[str, Any]) -> str | None:
+    """What is wrong where the values of a column are too far from those before."""
+    before, now = told["before"], told["now"]
+    if min(before, now) < rule.rows_min or round(told["index"], INDEX_DIGITS) <= rule.most:
+        return None
+    return f"{told['index']:.3f}, of {now:,} values against {before:,} before"
 
 
 def check_reports(reports: Sequence[ExpectationReport]) -> None:
