@@ -15,7 +15,7 @@ def serious(page: Any) -> list[str]:
     """The serious and critical faults. Skips without Node, by which axe-core is installed."""
     installed_packages(CLIENTS)
     # The answer of before is pale while the next one is computed.
-    page.wait_for_function("!document.querySelector('.answer.busy')")
+    page.locator(".answer.busy").first.wait_for(state="detached")
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
     return [
