@@ -39,7 +39,7 @@ CONFINED = {
     "joserfc": r"service\.people\.openid_provider",
     "segno": r"service\.people\.second_factor",
     "alembic": r"storage\.catalog\.(migration|migrations\..*)",
-    "duckdb": r"query\.engine\.engine|query\.untrusted\.process|storage\.columns\.shredder",
+    "duckdb": r"query\.(engine\.engine|untrusted\.process|transforms\.syntax)|storage\.columns\.shredder",
     "pyarrow.parquet": (
         r"storage\.(files\.(parquet|compaction)|maintenance\.integrity_check)|service\.imports\.tables"
     ),

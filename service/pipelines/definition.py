@@ -26,6 +26,7 @@ from query.transforms.drift import misplaced_drift
 from query.transforms.fields import Fields, InvalidPipeline
 from query.transforms.nodes import Expect, Operation, Severity, ValueType, needs_folder, needs_outside
 from query.transforms.parse import OperationReader
+from query.transforms.syntax import syntax_fault
 from service.ingest.admission import check_collection_name
 from service.pipelines.freshness.recipients import Recipient, read_deadline, read_recipients
 from service.pipelines.references import ReadReference, Reference, read_reference
@@ -176,6 +177,7 @@ def read_document(
             if expanded in found:
                 raise InvalidPipeline(f"pipelines.{expanded}", "is there twice: give each its own name.")
             found[expanded] = checked(expanded, stored, code, around)
+            _check_syntax(found[expanded])
     if len(found) > PIPELINES_MAX:
         raise InvalidPipeline(FILE, f"has more than {PIPELINES_MAX:,} pipelines.")
     _check_outputs(found.values())
@@ -247,6 +249,14 @@ def checked(name: str, stored: Mapping[str, Any], code: str, around: CheckContex
         if one in definition.sources:
             raise InvalidPipeline(fields.at(key), "cannot be a collection that it reads.")
     return definition
+
+
+def _check_syntax(definition: PipelineDefinition) -> None:
+    """Of files alone: what was applied is read as it is."""
+    for number, operation in enumerate(definition.operations):
+        fault = syntax_fault(operation)
+        if fault is not None:
+            raise InvalidPipeline(f"pipelines.{definition.name}.steps[{number}]", fault)
 
 
 def code_digest(folder: Path) -> str:

@@ -71,6 +71,10 @@ def read_reference(folder: Path, fields: Fields) -> ReadReference:
             raise InvalidPipeline(fields.at("file"), f"has more than {BYTES_MAX:,} bytes.")
         content = path.read_bytes()
         rows = _rows(path, content, types)
+    except FileNotFoundError:
+        raise InvalidPipeline(
+            fields.at("file"), f"there is no '{path.name}' in the folder, or it was not sent along."
+        ) from None
     except (OSError, pa.ArrowException) as error:
         raise InvalidPipeline(fields.at("file"), f"cannot be read: {error}") from None
     for name in (*types, *unique):

@@ -261,6 +261,8 @@ def _files(fields: Fields) -> WatchedFiles:
 
 def _reads(fields: Fields, connection: Any) -> Reads:
     kinds = [key for key in ("files", "url", "query", "plugin") if fields.has(key)]
+    if not kinds:
+        raise InvalidPipeline(fields.place, "needs one of 'files', 'url', 'query' and 'plugin'.")
     if len(kinds) > 1:
         raise InvalidPipeline(fields.place, f"has '{kinds[0]}' and '{kinds[1]}': a source reads one of them.")
     through = None if connection is None else any_connection(Fields.of("connections", connection))

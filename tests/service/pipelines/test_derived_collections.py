@@ -206,6 +206,14 @@ def test_over_http_a_pipeline_is_paused_and_resumed(whole: Whole) -> None:
             {"file": PIPELINE.replace('{ compute = { price = "price * 2" } }', '{ python = "a:b" }')},
             "apply its folder on the server",
         ),
+        (
+            {"file": PIPELINE.replace("price * 2", "price *")},
+            "steps[0]: Parser Error: syntax error at",
+        ),
+        (
+            {"file": PIPELINE + '[references.codes]\nfile = "codes.csv"\n'},
+            "references.codes.file: there is no 'codes.csv' in the folder, or it was not sent along.",
+        ),
         ({"file": PIPELINE, "references": {"../a.csv": "a"}}, "'../a.csv' is no name of a CSV or TSV file"),
         ({"fil": PIPELINE}, "'file'"),
     ],

@@ -294,7 +294,7 @@ def test_a_source_and_a_pipeline_may_not_fill_one_collection(site: SourceSite) -
         ('files = "*"\ntimezone = "Europe/Berlin"', "'timezone' goes with 'time'"),
         ('files = "*"\nformat = "xls"', "'format' is one of"),
         ('files = "*"\nfile = "x"', "has no key 'file'"),
-        ("", "lacks 'files'"),
+        ("", "needs one of 'files', 'url', 'query' and 'plugin'"),
     ],
 )
 def test_a_wrong_definition_is_refused_by_its_place(site: SourceSite, more: str, said: str) -> None:
