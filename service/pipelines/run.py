@@ -87,19 +87,28 @@ class BucketRuns:
         """Deliver the rows that the bucket has now to the sinks that are not told by a message."""
         token = CancelToken()
         context.on_interrupt(lambda: token.cancel(QueryCancelled("The run is to end.")))
+        ways = {
+            FolderSink: partial(self._write_files, stored, definition, bucket, token),
+            PluginSink: partial(self._give_plugins, stored, definition, bucket, token, context),
+            TableSink: partial(self._fill_tables, stored, definition, bucket, token, context),
+        }
         found: dict[str, int] = {}
+        failures: list[RunFailed | RunRefused] = []
         try:
-            if any(isinstance(one, FolderSink) for one in definition.sinks):
-                found["rows"] = self._write_files(stored, definition, bucket, token)
-            if any(isinstance(one, PluginSink) for one in definition.sinks):
-                found["rows"] = self._give_plugins(stored, definition, bucket, token, context)
-            if any(isinstance(one, TableSink) for one in definition.sinks):
-                found["rows"] = self._fill_tables(stored, definition, bucket, token, context)
+            for kind, deliver in ways.items():
+                if any(isinstance(one, kind) for one in definition.sinks):
+                    try:
+                        found["rows"] = deliver()
+                    except (RunFailed, RunRefused) as error:
+                        failures.append(error)
         except SourceGone:
             raise RunPostponed("Files changed meanwhile.", AGAIN_SECONDS) from None
         except QueryCancelled:
             context.check()
             raise
+        if failures:
+            # A sink that fails holds up no other; what may be gone the next time is tried again.
+            raise next((one for one in failures if isinstance(one, RunFailed)), failures[0])
         return RunResult(found or {"unchanged": True})
 
     def _write_files(

@@ -35,8 +35,9 @@ def deliver_to_plugins(
     reveal: Callable[[str], str],
     deadline: Callable[[], Deadline],
 ) -> None:
-    """``version``: its number and the digest of its rows. Raises RunFailed, and what ``reveal`` and the
-    deadline raise."""
+    """``version``: its number and the digest of its rows. Raises RunFailed, after all had them, for the first
+    that failed, and what ``reveal`` and the deadline raise."""
+    failed: CodeFailed | None = None
     for sink in definition.sinks:
         if not isinstance(sink, PluginSink):
             continue
@@ -53,4 +54,6 @@ def deliver_to_plugins(
         try:
             runner.deliver(PluginUse(PluginKind.SINK, sink.plugin, settings, None), given, rows, deadline())
         except CodeFailed as error:
-            raise RunFailed(str(error)) from None
+            failed = failed or error
+    if failed is not None:
+        raise RunFailed(str(failed))

@@ -202,6 +202,28 @@ def test_a_sink_gets_each_version_of_a_bucket_at_least_once_with_its_key(tmp_pat
         bench.close()
 
 
+def test_a_sink_that_fails_holds_up_no_other(tmp_path: Path, given: Path) -> None:
+    """Whatever their order and their kinds are."""
+    bench, told = PipelineBench(tmp_path), given.with_name("told.ndjson")
+    options = WorkerOptions(policy=RetryPolicy(1, 0.0))
+    bench.worker = RunWorker(bench.store.catalog, bench.runs.execute, threading.Event(), options)
+    failing = given.with_name("absent") / "told.ndjson"
+    try:
+        bench.send("given", [{"n": 1}])
+        one = PIPELINE.replace("FILE", str(failing))
+        more = f', {{ plugin = "telling", settings = {{ file = "{told}" }} }}'
+        more += ', { folder = "{period:%Y_%m_%d}" }]'
+        bench.write(one.rstrip().removesuffix("]") + more + "\n")
+        bench.apply()
+        bench.derive()
+        assert len(told.read_text().splitlines()) == 1
+        (dead,) = bench.store.catalog.runs.listed(bench.store.project, states=[RunState.DEAD], limit=2)
+        # That the folder is not set cannot pass by itself; that the other side is away can.
+        assert dead.message is not None and "FileNotFoundError" in dead.message
+    finally:
+        bench.close()
+
+
 @pytest.mark.parametrize(
     ("sink", "said"),
     [
