@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ from service.version import version
 from service.workflows.errors import RunFailed, RunRefused
 from storage.catalog.catalog import Catalog
 
+_OF_DATA = "22"
+"""The class of errors about values."""
+_COLUMN = re.compile(r", column ([^:]+):")
 _LASTING = ("08", "40", "53", "55", "57", "58", "XX")
 """Classes of errors that may be gone the next time; others are the statement's, or the connection's."""
 
@@ -50,6 +54,10 @@ def connected(
 def told(error: psycopg.Error) -> RunRefused | RunFailed:
     """What a person is told, without values of rows."""
     said = error.diag.message_primary or str(error).strip().splitlines()[-1]
+    if (error.sqlstate or "").startswith(_OF_DATA):
+        # Behind the colon stands the value.
+        column = _COLUMN.search(error.diag.context or "")
+        said = said.partition(': "')[0] + (f" in the column {column[1]}" if column else "")
     state = error.sqlstate or ("08" if isinstance(error, psycopg.OperationalError) else "")
     kind = RunFailed if state.startswith(_LASTING) and not state.startswith("57014") else RunRefused
     return kind(f"PostgreSQL: {said}"[:1_000])

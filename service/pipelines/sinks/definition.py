@@ -99,7 +99,8 @@ class TableSink:
     """Whether the table, and columns that it lacks, are made."""
 
     def __str__(self) -> str:
-        return f"table {self.table} of {self.name}"
+        time = "" if self.time == TIMESTAMP else f", its time in {self.time}"
+        return f"table {self.table} of {self.name}{time}"
 
 
 Sink = WebhookSink | FolderSink | TableSink | PluginSink

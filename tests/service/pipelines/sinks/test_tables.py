@@ -166,7 +166,7 @@ def _failure(bench: PipelineBench) -> str:
         ('acumen_pipeline text, "keen.timestamp" timestamptz', 'add "price" double precision, or set create'),
         (
             'acumen_pipeline text, "keen.timestamp" timestamptz, price date',
-            "PostgreSQL: invalid input syntax for type date",
+            "PostgreSQL: invalid input syntax for type date in the column price",
         ),
         (
             'acumen_pipeline text, "keen.timestamp" timestamptz, price numeric CHECK (price > 10)',
@@ -182,7 +182,8 @@ def test_what_does_not_fit_is_said_and_changes_nothing(
     bench.write(_text(database, "sales").replace(", create = true", ""))
     bench.apply()
     bench.send("purchases", [_event(bench, 0, price=1.5)])
-    assert said in _failure(bench)
+    told = _failure(bench)
+    assert said in told and "1.5" not in told
     # The bucket is derived all the same.
     assert [one.problem for one in bench.buckets("sales")] == [None]
     database.run("DROP TABLE IF EXISTS analytics.sales")
