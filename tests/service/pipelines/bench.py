@@ -125,13 +125,15 @@ class PipelineBench:
     def rows(self, collection: str) -> list[dict[str, Any]]:
         """The stored rows as sorted JSON values, without ids and times of storing."""
         (found,) = self.store.catalog.collections.named(self.store.project, [collection])
+        # Which kind of value a column without a suffix has depends on which was stored first.
+        paths = {lane.column: lane.path for lane in found.schema.lanes}
         rows: list[dict[str, Any]] = []
         for file in self.store.catalog.files.live(found.id):
             table = read_table(str(self.store.folder.absolute(file.path)))
             kept = [name for name in table.column_names if name not in (CREATED_AT, EVENT_ID)]
             for row in table.select(kept).to_pylist():
                 row[TIMESTAMP] = str(row[TIMESTAMP])
-                rows.append({key: value for key, value in row.items() if value is not None})
+                rows.append({paths.get(key, key): value for key, value in row.items() if value is not None})
         return sorted(rows, key=lambda row: json.dumps(row, sort_keys=True))
 
     def pipeline(self, name: str) -> StoredPipeline:
