@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -406,24 +406,28 @@ class _BucketRun:
         names = [name for name, source in self.sources.items() if source.known]
         if len(self.sources) == 1:
             return sql("SELECT *{} FROM {}", self._absent(), quoted(names[0]))
-        mixed = self._mixed()
-        selects = (self._of_one(name, mixed) for name in names)
+        kinds = self._kinds_of_all()
+        selects = (self._of_one(name, kinds) for name in names)
         return joined(" UNION ALL BY NAME ", selects)
 
-    def _of_one(self, name: str, mixed: frozenset[str]) -> Statement:
-        """One of several collections; what is of several types in them becomes JSON."""
-        own = sorted(mixed & _kinds(self.sources[name]).keys())
-        cells = joined(", ", (sql("to_json({}) AS {}", quoted(path), quoted(path)) for path in own))
-        replaced = sql(" REPLACE ({})", cells) if own else Statement("")
+    def _of_one(self, name: str, kinds: Mapping[str, Set[str]]) -> Statement:
+        """One of several collections. ``kinds``: those of the values of each path in all of them: what is of
+        several becomes JSON, and a path that has no value here becomes null, of whatever type it has there."""
+        cells = []
+        for path, own in sorted(_kinds(self.sources[name]).items()):
+            if len(kinds[path]) > 1:
+                cells.append(sql("to_json({}) AS {}", quoted(path), quoted(path)))
+            elif kinds[path] and not own:
+                cells.append(sql("NULL AS {}", quoted(path)))
+        replaced = sql(" REPLACE ({})", joined(", ", cells)) if cells else Statement("")
         return sql("SELECT {} AS source, *{}{} FROM {}", bound(name), replaced, self._absent(), quoted(name))
 
-    def _mixed(self) -> frozenset[str]:
-        """The paths that have values of different kinds in the collections."""
+    def _kinds_of_all(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         for source in self.sources.values():
             for path, kinds in _kinds(source).items():
                 found.setdefault(path, set()).update(kinds)
-        return frozenset(path for path, kinds in found.items() if len(kinds) > 1)
+        return found
 
     def _absent(self) -> Statement:
         """Declared columns that no collection has yet, without values."""

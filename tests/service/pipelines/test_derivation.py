@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,29 @@ def test_a_column_that_an_erasure_took_is_named_with_what_would_help(bench: Pipe
     bench.derive()
     assert [one.problem for one in bench.buckets("erased")] == [None]
     assert [row["price"] for row in bench.rows("erased")] == [3]
+
+
+BOTH = """
+[pipelines.both]
+owner = "data@shop.example"
+from = ["purchases", "refunds"]
+into = "both"
+"""
+
+
+@pytest.mark.parametrize("value", ["x", 2.5, True, ["x"]])
+def test_a_property_without_values_in_one_of_the_collections_is_null_there(
+    bench: PipelineBench, value: Any
+) -> None:
+    bench.send("purchases", [{"coupon": None, "price": 1}])
+    bench.send("refunds", [{"coupon": value, "price": 2}])
+    bench.write(BOTH)
+    bench.apply()
+    bench.derive()
+    assert {one.problem for one in bench.buckets("both")} == {None}
+    stored = json.dumps(value) if isinstance(value, list) else value
+    found = {row["price"]: row.get("coupon") for row in bench.rows("both")}
+    assert found == {1: None, 2: stored}
 
 
 class Meanwhile(LocalFileSystem):
