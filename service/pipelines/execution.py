@@ -412,7 +412,7 @@ class _BucketRun:
 
     def _of_one(self, name: str, kinds: Mapping[str, Set[str]]) -> Statement:
         """One of several collections. ``kinds``: those of the values of each path in all of them: what is of
-        several becomes JSON, and a path that has no value here becomes null, of whatever type it has there."""
+        several becomes JSON, and a path without values here is null, of whatever type it has there."""
         cells = []
         for path, own in sorted(_kinds(self.sources[name]).items()):
             if len(kinds[path]) > 1:
